@@ -1,0 +1,72 @@
+# Everything here works without questions asked, and without a network once the packages are there.
+#
+#   make build            the environment .venv with a release build installed
+#   make demo             build, then the six failure examples and the survey of the standard library
+#   make test             all tests; the long forms are `make sim` and `make fuzz`
+#   make lint             formatting, lints, types, house rules; warnings are errors
+#   make wheel            dist/*.whl, one for every Python from 3.11 on
+#   make bench            measure against the peers, write benches/results/, renew the table in README.md
+#   make sim SECONDS=600  the simulator for as long as one likes; SEED=… replays one run
+#   make fuzz INPUTS=…    the frame decoder on so many random and mutated inputs
+#
+# PYTHON chooses the interpreter of the environment, VENV its folder.
+
+PYTHON ?= python3
+VENV ?= .venv
+OUTPUT ?= target/survey
+SECONDS ?= 300
+INPUTS ?= 50000000
+SEED ?=
+
+export VENV
+BIN := $(VENV)/bin
+SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
+	$(shell find crates python -type f \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' \
+		-o -name '*.toml' -o -name 'py.typed' \))
+
+.PHONY: build demo test lint wheel bench sim fuzz clean
+.DELETE_ON_ERROR:
+
+build: $(VENV)/.installed
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# pip asks the network only for what is missing.
+$(VENV)/.packages: pyproject.toml ci/requirements | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		$$($(BIN)/python ci/requirements build core test lint)
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.packages $(SOURCES)
+	ci/install $(BIN)/python
+	touch $@
+
+demo: build
+	ci/demo $(BIN)/python $(OUTPUT)
+
+test: build
+	ci/rust-tests
+	ci/loom
+	ci/fuzz
+	ci/sim
+	ci/python-tests $(BIN)/python
+
+lint: build
+	ci/lint $(BIN)/python
+
+wheel: $(VENV)/.packages
+	ci/wheel $(BIN)/python dist
+
+bench: build
+	ci/bench $(BIN)/python
+
+sim:
+	LOKY_SIM_SECONDS=$(SECONDS) LOKY_SIM_SEED=$(SEED) ci/sim
+
+fuzz:
+	LOKY_FUZZ_INPUTS=$(INPUTS) ci/fuzz
+
+clean:
+	rm -rf target dist .venv .venv-peers .venv-other .pytest_cache .ruff_cache .mypy_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

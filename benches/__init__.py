@@ -1,0 +1,1 @@
+"""Measurements against other pools: each in a fresh interpreter, contenders in turn."""

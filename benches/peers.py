@@ -1,0 +1,112 @@
+"""The contenders behind one surface. An adapter adds nothing that its pool does not do itself."""
+
+import multiprocessing
+import multiprocessing.pool
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from concurrent.futures import ProcessPoolExecutor as StandardExecutor
+from typing import Any, Protocol
+
+
+class Answer(Protocol):
+    """The promise of a value."""
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the value."""
+
+
+class Peer(Protocol):
+    """What a scenario asks of a pool."""
+
+    def submit(self, task: Callable[..., Any], *arguments: Any) -> Answer:
+        """Hand over one task."""
+
+    def map(self, task: Callable[..., Any], items: Iterable[Any], chunksize: int) -> Iterator[Any]:
+        """Hand over many."""
+
+    def close(self) -> None:
+        """Finish, and wait for the end of all workers."""
+
+
+class ExecutorPeer:
+    """Any pool with the surface of `concurrent.futures`."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def submit(self, task: Callable[..., Any], *arguments: Any) -> Answer:
+        """Submit."""
+        return self._executor.submit(task, *arguments)
+
+    def map(self, task: Callable[..., Any], items: Iterable[Any], chunksize: int) -> Iterator[Any]:
+        """Map."""
+        return self._executor.map(task, items, chunksize=chunksize)
+
+    def close(self) -> None:
+        """Shut down and wait."""
+        self._executor.shutdown(wait=True)
+
+
+class PoolAnswer:
+    """The answer of `multiprocessing.Pool` under the name that futures use."""
+
+    def __init__(self, answer: "multiprocessing.pool.AsyncResult[Any]") -> None:
+        self._answer = answer
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the value."""
+        return self._answer.get(timeout)
+
+
+class PoolPeer:
+    """`multiprocessing.Pool`."""
+
+    def __init__(self, workers: int) -> None:
+        self._pool = multiprocessing.Pool(workers)
+
+    def submit(self, task: Callable[..., Any], *arguments: Any) -> Answer:
+        """Apply asynchronously."""
+        return PoolAnswer(self._pool.apply_async(task, arguments))
+
+    def map(self, task: Callable[..., Any], items: Iterable[Any], chunksize: int) -> Iterator[Any]:
+        """Map in order, as the executors do."""
+        return self._pool.imap(task, items, chunksize)
+
+    def close(self) -> None:
+        """Close and join."""
+        self._pool.close()
+        self._pool.join()
+
+
+def _loky(workers: int) -> Peer:
+    import loky
+
+    return ExecutorPeer(loky.ProcessPoolExecutor(max_workers=workers))
+
+
+def _standard(method: str) -> Callable[[int], Peer]:
+    def start(workers: int) -> Peer:
+        context = multiprocessing.get_context(method)
+        return ExecutorPeer(StandardExecutor(workers, mp_context=context))
+
+    return start
+
+
+PEERS: dict[str, Callable[[int], Peer]] = {
+    "loky-rs": _loky,
+    "loky": _loky,
+    "cf-fork": _standard("fork"),
+    "cf-forkserver": _standard("forkserver"),
+    "cf-spawn": _standard("spawn"),
+    "mp-pool": PoolPeer,
+}
+IMPORTS = {
+    "loky-rs": "from loky import ProcessPoolExecutor",
+    "loky": "from loky import ProcessPoolExecutor",
+    "cf-fork": "from concurrent.futures import ProcessPoolExecutor",
+    "cf-forkserver": "from concurrent.futures import ProcessPoolExecutor",
+    "cf-spawn": "from concurrent.futures import ProcessPoolExecutor",
+    "mp-pool": "from multiprocessing.pool import Pool",
+}
+ELSEWHERE = ("loky",)
+"""Contenders with our import name, which live in an environment of their own."""

@@ -1,0 +1,38 @@
+"""What the workers do while they are measured. Importable by name, so that no pool must copy it."""
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy
+
+PAGE_DOUBLES = 512
+"""Numbers in one page of memory: an array is read page by page, as a task that uses it would."""
+
+
+def nothing(value: int) -> int:
+    """Give back what came."""
+    return value
+
+
+def touch(array: "numpy.ndarray") -> float:
+    """Read something of each page of an array."""
+    return float(array[::PAGE_DOUBLES].sum())
+
+
+def make(size: int) -> "numpy.ndarray":
+    """Make an array of `size` bytes."""
+    import numpy
+
+    return numpy.ones(size // 8)
+
+
+def leave() -> None:
+    """End the worker at once, as a library that calls `_exit` does."""
+    os._exit(1)
+
+
+def die() -> None:
+    """End the worker as the out-of-memory killer does."""
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,118 @@
+//! What happened: the closed list of facts that the pool is told, one at a time, with the time.
+
+use crate::ids::{Attempt, TaskId, WorkerId};
+
+/// How an owner ends a pool. The order is the order of severity: a later, worse word wins.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum ShutdownMode {
+    /// No new task; every accepted one is executed; then the workers leave.
+    Drain,
+    /// As `Drain`, and every task that has not started ends as shut down.
+    CancelPending,
+    /// Every unfinished task ends as shut down and the workers are killed at once.
+    Kill,
+}
+
+/// Why a worker says that it will leave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LeaveReason {
+    /// Its memory grew past the limit between tasks.
+    MemoryGrowth,
+    /// It was asked to.
+    Asked,
+}
+
+/// A fact about the pool or its surroundings.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// The front accepted a task. A pool that no longer accepts completes it at once with the reason.
+    TaskSubmitted {
+        /// The new task, its number larger than any before.
+        task: TaskId,
+    },
+    /// The owner wants a task not to run.
+    CancelRequested {
+        /// The task; it may be unknown or over.
+        task: TaskId,
+    },
+    /// The answer to `Effect::RevokeTask`: whether the claim was withdrawn before the worker took it.
+    RevokeAnswered {
+        /// The worker that held the task.
+        worker: WorkerId,
+        /// The task.
+        task: TaskId,
+        /// The attempt that was to be withdrawn.
+        attempt: Attempt,
+        /// True: it will never start there. False: it had started.
+        revoked: bool,
+    },
+    /// A process for this worker exists.
+    WorkerSpawned {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// No process could be made for this worker.
+    SpawnFailed {
+        /// The worker that does not exist.
+        worker: WorkerId,
+        /// The system's error number.
+        errno: i32,
+    },
+    /// The worker ran its initializer and takes tasks.
+    WorkerReady {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// The worker's initializer raised. The engine keeps the exception.
+    InitializerFailed {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// A task ended in its worker, with a value or an exception: the engine keeps which.
+    TaskFinished {
+        /// The worker that ran it.
+        worker: WorkerId,
+        /// The task.
+        task: TaskId,
+        /// The attempt that ended.
+        attempt: Attempt,
+        /// How long the function ran, in nanoseconds.
+        run_ns: u64,
+    },
+    /// The worker will leave by itself once it has answered for what it has claimed.
+    WorkerLeaving {
+        /// The worker.
+        worker: WorkerId,
+        /// Why.
+        reason: LeaveReason,
+    },
+    /// The worker broke the protocol and must not be listened to any more.
+    WorkerCondemned {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// The worker's process is over and everything that it had sent has been read.
+    WorkerExited {
+        /// The worker.
+        worker: WorkerId,
+        /// The tasks that it had claimed and not answered, from its ledger.
+        started: Vec<TaskId>,
+    },
+    /// The process that forks the workers is over. Each of its workers follows with `WorkerExited`
+    /// or, where none had been made yet, `SpawnFailed`.
+    LauncherDied,
+    /// The front could not describe a worker's surroundings (its initializer cannot be pickled).
+    SetupFailed,
+    /// The time that `Effect::ArmTimer` named has come, or any later time.
+    TimerFired,
+    /// The owner wants another number of workers.
+    ResizeRequested {
+        /// How many, at least 1.
+        workers: u32,
+    },
+    /// The owner ends the pool.
+    ShutdownRequested {
+        /// How.
+        mode: ShutdownMode,
+    },
+}

@@ -1,0 +1,355 @@
+//! One worker: its stage of life, and the tasks that it holds.
+//!
+//! Owner: the roster. Keeps its own counts of claims; never knows other workers.
+
+use std::collections::VecDeque;
+
+use crate::effect::Departure;
+use crate::event::LeaveReason;
+use crate::ids::TaskId;
+
+/// Why a task is being withdrawn from a worker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Why {
+    /// To give it to another worker.
+    Move,
+    /// Its owner does not want it any more.
+    Cancel,
+    /// The pool ends, and what has not started is not to start.
+    ShutDown,
+}
+
+/// What is known of a worker's claim to a task that was sent to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Claim {
+    /// It may have started or not.
+    Open,
+    /// `RevokeTask` has gone out and is not answered.
+    Revoking(Why),
+    /// It has started, for certain.
+    Taken,
+}
+
+/// A task in the hands of a worker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Held {
+    pub(crate) task: TaskId,
+    pub(crate) claim: Claim,
+}
+
+/// Why a worker leaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Farewell {
+    /// It idled for too long.
+    Idle,
+    /// It said so, for its memory.
+    Memory,
+    /// It said so without having been asked, for no reason that the pool knows.
+    OwnWord,
+    /// It has had as many tasks as a worker may have.
+    Spent,
+    /// The pool became smaller.
+    Surplus,
+    /// The pool ends and there is nothing more to do.
+    Drained,
+}
+
+impl Farewell {
+    pub(crate) fn reason(self) -> LeaveReason {
+        match self {
+            Self::Memory => LeaveReason::MemoryGrowth,
+            Self::Idle | Self::OwnWord | Self::Spent | Self::Surplus | Self::Drained => {
+                LeaveReason::Asked
+            }
+        }
+    }
+
+    /// Whether the owner is to hear of it when tasks were waiting.
+    pub(crate) fn is_noticed(self) -> bool {
+        match self {
+            Self::Idle | Self::Memory | Self::OwnWord => true,
+            Self::Spent | Self::Surplus | Self::Drained => false,
+        }
+    }
+
+    /// Whether it was the worker itself who said so.
+    pub(crate) fn is_own_word(self) -> bool {
+        match self {
+            Self::Memory | Self::OwnWord => true,
+            Self::Idle | Self::Spent | Self::Surplus | Self::Drained => false,
+        }
+    }
+}
+
+/// Why a worker is killed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Doom {
+    /// The pool ends.
+    Ending,
+    /// It broke the protocol: its end is a death like any other.
+    Condemned,
+}
+
+/// How far a worker has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stage {
+    /// Ordered; no process is known.
+    Spawning,
+    /// The process runs its initializer.
+    Starting,
+    /// It takes tasks.
+    Ready,
+    /// It gets no more tasks and will exit by itself.
+    Leaving(Farewell),
+    /// It is not listened to and is killed as soon as there is a process.
+    Doomed(Doom),
+}
+
+/// A worker from the order to make it until its process is over.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    /// Its place in the pool.
+    pub(crate) index: u32,
+    stage: Stage,
+    /// A process is known to exist.
+    process: bool,
+    held: VecDeque<Held>,
+    /// How many of the held are `Open`.
+    open: u32,
+    /// How many of the held are on the move.
+    moving: u32,
+    /// How many more tasks it may be sent; `None` is without limit.
+    quota: Option<u32>,
+    /// It has finished or claimed a task.
+    proven: bool,
+    /// Since when it holds nothing. Only meant while it is ready and holds nothing.
+    idle_since_ns: u64,
+    /// Tasks were waiting when it began to leave.
+    left_work: bool,
+}
+
+impl Worker {
+    /// A worker that has just been ordered.
+    pub(crate) fn ordered(index: u32, quota: Option<u32>) -> Self {
+        Self {
+            index,
+            stage: Stage::Spawning,
+            process: false,
+            held: VecDeque::new(),
+            open: 0,
+            moving: 0,
+            quota,
+            proven: false,
+            idle_since_ns: 0,
+            left_work: false,
+        }
+    }
+
+    pub(crate) fn stage(&self) -> Stage {
+        self.stage
+    }
+
+    pub(crate) fn has_process(&self) -> bool {
+        self.process
+    }
+
+    pub(crate) fn is_proven(&self) -> bool {
+        self.proven
+    }
+
+    pub(crate) fn left_work(&self) -> bool {
+        self.left_work
+    }
+
+    /// Whether it is or will be one of those who work.
+    pub(crate) fn is_live(&self) -> bool {
+        match self.stage {
+            Stage::Spawning | Stage::Starting | Stage::Ready => true,
+            Stage::Leaving(_) | Stage::Doomed(_) => false,
+        }
+    }
+
+    /// Whether what it says counts.
+    pub(crate) fn is_heard(&self) -> bool {
+        match self.stage {
+            Stage::Spawning | Stage::Starting | Stage::Ready | Stage::Leaving(_) => true,
+            Stage::Doomed(_) => false,
+        }
+    }
+
+    pub(crate) fn is_spent(&self) -> bool {
+        self.quota == Some(0)
+    }
+
+    /// How many tasks it holds, if it may be sent another.
+    pub(crate) fn load_if_sendable(&self) -> Option<u32> {
+        (self.stage == Stage::Ready && !self.is_spent()).then(|| self.load())
+    }
+
+    pub(crate) fn load(&self) -> u32 {
+        u32::try_from(self.held.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn idle_since_ns(&self) -> Option<u64> {
+        (self.stage == Stage::Ready && self.held.is_empty()).then_some(self.idle_since_ns)
+    }
+
+    /// How many of its tasks another worker could take. The oldest is never one of them: it is the
+    /// one that has started, or will start first.
+    pub(crate) fn stealable(&self) -> u32 {
+        if self.stage != Stage::Ready || self.held.len() < 2 {
+            return 0;
+        }
+        let oldest_is_open = self
+            .held
+            .front()
+            .is_some_and(|held| held.claim == Claim::Open);
+        self.open.saturating_sub(u32::from(oldest_is_open))
+    }
+
+    pub(crate) fn moving(&self) -> u32 {
+        self.moving
+    }
+
+    /// The newest of the tasks that another worker could take.
+    pub(crate) fn newest_stealable(&self) -> Option<TaskId> {
+        let younger = self.held.iter().skip(1);
+        younger
+            .rev()
+            .find(|held| held.claim == Claim::Open)
+            .map(|held| held.task)
+    }
+
+    pub(crate) fn held(&self) -> impl DoubleEndedIterator<Item = Held> + ExactSizeIterator + '_ {
+        self.held.iter().copied()
+    }
+
+    pub(crate) fn claim(&self, task: TaskId) -> Option<Claim> {
+        self.held
+            .iter()
+            .find(|held| held.task == task)
+            .map(|held| held.claim)
+    }
+
+    /// There is a process. Answers false if that was known.
+    pub(crate) fn see_process(&mut self) -> bool {
+        let new = !self.process;
+        self.process = true;
+        if self.stage == Stage::Spawning {
+            self.stage = Stage::Starting;
+        }
+        new
+    }
+
+    /// It takes tasks from now on. Answers false if it is past that.
+    pub(crate) fn become_ready(&mut self, now_ns: u64) -> bool {
+        let fits = self.stage == Stage::Starting;
+        if fits {
+            self.stage = Stage::Ready;
+            self.idle_since_ns = now_ns;
+        }
+        fits
+    }
+
+    pub(crate) fn leave(&mut self, farewell: Farewell, left_work: bool) {
+        self.stage = Stage::Leaving(farewell);
+        self.left_work = left_work;
+    }
+
+    pub(crate) fn doom(&mut self, doom: Doom) {
+        self.stage = Stage::Doomed(doom);
+    }
+
+    pub(crate) fn prove(&mut self) {
+        self.proven = true;
+    }
+
+    pub(crate) fn hold(&mut self, task: TaskId) {
+        self.held.push_back(Held {
+            task,
+            claim: Claim::Open,
+        });
+        self.open += 1;
+        self.quota = self.quota.map(|quota| quota.saturating_sub(1));
+    }
+
+    pub(crate) fn set_claim(&mut self, task: TaskId, claim: Claim) {
+        let Some(held) = self.held.iter_mut().find(|held| held.task == task) else {
+            return;
+        };
+        let before = held.claim;
+        held.claim = claim;
+        self.uncount(before);
+        self.count(claim);
+    }
+
+    /// Takes a task out of its hands.
+    pub(crate) fn release(&mut self, task: TaskId, now_ns: u64) -> Option<Held> {
+        let position = self.held.iter().position(|held| held.task == task)?;
+        let held = self.held.remove(position)?;
+        self.uncount(held.claim);
+        if self.held.is_empty() {
+            self.idle_since_ns = now_ns;
+        }
+        Some(held)
+    }
+
+    /// A task that was withdrawn before it started is none of those that a worker may have.
+    pub(crate) fn give_back_quota(&mut self) {
+        self.quota = self.quota.map(|quota| quota.saturating_add(1));
+    }
+
+    /// Takes every task out of its hands, oldest first.
+    pub(crate) fn release_all(&mut self) -> VecDeque<Held> {
+        self.open = 0;
+        self.moving = 0;
+        std::mem::take(&mut self.held)
+    }
+
+    /// What its end means when the process was over with or without started tasks.
+    pub(crate) fn departure(&self, any_started: bool) -> Departure {
+        match self.stage {
+            Stage::Leaving(farewell) if !any_started => Departure::Retired(farewell.reason()),
+            Stage::Doomed(Doom::Ending) => Departure::Killed,
+            Stage::Spawning
+            | Stage::Starting
+            | Stage::Ready
+            | Stage::Leaving(_)
+            | Stage::Doomed(Doom::Condemned) => Departure::Died,
+        }
+    }
+
+    fn count(&mut self, claim: Claim) {
+        match claim {
+            Claim::Open => self.open += 1,
+            Claim::Revoking(Why::Move) => self.moving += 1,
+            Claim::Revoking(Why::Cancel | Why::ShutDown) | Claim::Taken => {}
+        }
+    }
+
+    fn uncount(&mut self, claim: Claim) {
+        match claim {
+            Claim::Open => self.open = self.open.saturating_sub(1),
+            Claim::Revoking(Why::Move) => self.moving = self.moving.saturating_sub(1),
+            Claim::Revoking(Why::Cancel | Why::ShutDown) | Claim::Taken => {}
+        }
+    }
+
+    /// The claims, counted anew: open and moving.
+    pub(crate) fn recount(&self) -> (u32, u32) {
+        let (mut open, mut moving) = (0, 0);
+        for held in &self.held {
+            match held.claim {
+                Claim::Open => open += 1,
+                Claim::Revoking(Why::Move) => moving += 1,
+                Claim::Revoking(Why::Cancel | Why::ShutDown) | Claim::Taken => {}
+            }
+        }
+        (open, moving)
+    }
+
+    /// The claims as they are kept: open and moving.
+    pub(crate) fn counts(&self) -> (u32, u32) {
+        (self.open, self.moving)
+    }
+}

@@ -1,0 +1,226 @@
+//! One worker as the parent sees it: its socket, its ledger page and what is lent to it.
+//!
+//! Owned by the pool's state, under its lock. A channel moves bytes and descriptors; what they mean
+//! for the pool is not decided here.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use loky_core::ids::WorkerId;
+use loky_shm::{Ledger, Words};
+use loky_sys::socket;
+use loky_wire::{Body, Decoder, Frame, Header, Role, Ticket, WireError, encode, encode_body};
+
+/// Frames that wait to be written, each with the descriptors that travel with its first byte.
+#[derive(Default)]
+pub(crate) struct Outbox {
+    parcels: VecDeque<Parcel>,
+}
+
+struct Parcel {
+    bytes: Vec<u8>,
+    written: usize,
+    descriptors: Vec<Arc<OwnedFd>>,
+}
+
+/// Small frames are joined up to this many bytes, so that one write carries them.
+const JOIN_MAX: usize = 64 * 1024;
+
+impl Outbox {
+    /// Appends a frame without a body.
+    pub(crate) fn push(&mut self, header: &Header) -> Result<(), WireError> {
+        self.append(Vec::new(), |out| encode(header, &[], out))
+    }
+
+    /// Appends a frame with a body, and descriptors beside it.
+    pub(crate) fn push_body(
+        &mut self,
+        header: Header,
+        body: &impl Body,
+        descriptors: Vec<Arc<OwnedFd>>,
+    ) -> Result<(), WireError> {
+        let count = u16::try_from(descriptors.len()).unwrap_or(u16::MAX);
+        self.append(descriptors, |out| encode_body(&header.with_fds(count), body, out))
+    }
+
+    fn append(
+        &mut self,
+        descriptors: Vec<Arc<OwnedFd>>,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), WireError>,
+    ) -> Result<(), WireError> {
+        if descriptors.is_empty()
+            && let Some(last) = self.parcels.back_mut()
+            && last.descriptors.is_empty()
+            && last.bytes.len() < JOIN_MAX
+        {
+            return write(&mut last.bytes);
+        }
+        let mut bytes = Vec::new();
+        write(&mut bytes)?;
+        self.parcels.push_back(Parcel { bytes, written: 0, descriptors });
+        Ok(())
+    }
+
+    /// Writes what the socket takes now. A peer that is gone takes everything: its end is told by
+    /// end-of-file and by its reaper, not by a failing write.
+    pub(crate) fn flush(&mut self, to: BorrowedFd<'_>) -> io::Result<()> {
+        while let Some(parcel) = self.parcels.front_mut() {
+            let rest = parcel.bytes.get(parcel.written..).unwrap_or_default();
+            let descriptors: Vec<BorrowedFd<'_>> = parcel.descriptors.iter().map(AsFd::as_fd).collect();
+            match socket::send(to, &[IoSlice::new(rest)], &descriptors) {
+                Ok(count) => {
+                    drop(descriptors);
+                    parcel.written += count;
+                    parcel.descriptors.clear();
+                    if parcel.written >= parcel.bytes.len() {
+                        self.parcels.pop_front();
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if is_peer_gone(&error) => {
+                    self.parcels.clear();
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether anything waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parcels.is_empty()
+    }
+}
+
+fn is_peer_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected)
+}
+
+/// Bytes that come in, as frames with their descriptors.
+pub(crate) struct Intake {
+    decoder: Decoder,
+    descriptors: VecDeque<Option<OwnedFd>>,
+}
+
+/// What one read found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Read {
+    /// Bytes; there may be more.
+    Some,
+    /// Nothing at the moment.
+    Empty,
+    /// The other side is closed.
+    End,
+}
+
+impl Intake {
+    pub(crate) fn new(role: Role) -> Self {
+        Self { decoder: Decoder::new(role), descriptors: VecDeque::new() }
+    }
+
+    /// Reads once into `scratch` and hands the bytes to the decoder.
+    pub(crate) fn read(&mut self, from: BorrowedFd<'_>, scratch: &mut [u8]) -> io::Result<Read> {
+        loop {
+            return match socket::recv(from, scratch, &mut self.descriptors) {
+                Ok(0) => Ok(Read::End),
+                Ok(count) => {
+                    self.decoder.push(scratch.get(..count).unwrap_or_default());
+                    Ok(Read::Some)
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Empty),
+                Err(error) if is_peer_gone(&error) => Ok(Read::End),
+                Err(error) => Err(error),
+            };
+        }
+    }
+
+    /// The next whole frame and its descriptors, `None` in the place of one that was lost because
+    /// the file table was full.
+    pub(crate) fn next(&mut self) -> Result<Option<(Frame, Vec<Option<OwnedFd>>)>, WireError> {
+        let Some(frame) = self.decoder.next()? else {
+            return Ok(None);
+        };
+        let count = usize::from(frame.header.fds).min(self.descriptors.len());
+        let descriptors = self.descriptors.drain(..count).collect();
+        Ok(Some((frame, descriptors)))
+    }
+}
+
+/// The ledger page of a worker, mapped here.
+pub(crate) struct Page(pub(crate) loky_sys::memory::Words);
+
+impl Words for Page {
+    fn word(&self, offset: usize) -> Option<&AtomicU64> {
+        let aligned = offset.is_multiple_of(size_of::<AtomicU64>());
+        aligned.then(|| self.0.as_ref().get(offset / size_of::<AtomicU64>())).flatten()
+    }
+}
+
+/// How far a worker has come, for the engine's own book-keeping.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stage {
+    /// Ordered from the launcher, no process known yet.
+    Ordered,
+    /// There is a process.
+    Running,
+}
+
+/// A worker and everything that the parent holds of it.
+pub(crate) struct Channel {
+    pub(crate) worker: WorkerId,
+    pub(crate) index: u32,
+    pub(crate) pid: i32,
+    pub(crate) stage: Stage,
+    pub(crate) socket: Arc<OwnedFd>,
+    pub(crate) ledger: Ledger<Page>,
+    pub(crate) slots_free: Vec<u16>,
+    pub(crate) outbox: Outbox,
+    pub(crate) intake: Intake,
+    /// The memory file into which its fault handler writes.
+    pub(crate) stack: Arc<OwnedFd>,
+    /// Segments of the parent that the worker may have mapped, named once for each frame that
+    /// carried them: the worker tells of each frame once that it is done with.
+    pub(crate) lent: Vec<u32>,
+    /// It broke the protocol: nothing more is read from it.
+    pub(crate) condemned: bool,
+    /// The pool ordered its death.
+    pub(crate) killed: bool,
+    /// It was told to leave, or said that it would.
+    pub(crate) leaving: bool,
+    /// Its end of the socket is closed.
+    pub(crate) ended: bool,
+    /// When to kill it if its end is not reported by then, once its socket has ended.
+    pub(crate) condemn_at_ns: Option<u64>,
+}
+
+impl Channel {
+    /// The worker is done with a segment that one frame carried; false where it has none such.
+    pub(crate) fn take_back(&mut self, segment: u32) -> bool {
+        let at = self.lent.iter().position(|lent| *lent == segment);
+        at.map(|at| self.lent.swap_remove(at)).is_some()
+    }
+
+    /// Whether the poll loop should look for bytes.
+    pub(crate) fn wants_read(&self) -> bool {
+        !self.ended && !self.condemned
+    }
+
+    /// Gives a slot back whose task is over for this worker. A slot that a wild worker has garbled
+    /// is left alone for the rest of its life.
+    pub(crate) fn free_slot(&mut self, ticket: Ticket) {
+        if self.ledger.release(ticket).is_ok() {
+            self.slots_free.push(ticket.slot);
+        }
+    }
+
+    /// Writes what waits.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.outbox.flush(self.socket.as_fd())
+    }
+}

@@ -1,0 +1,201 @@
+//! The poll loop: one thread that waits for sockets and timers, without any language's lock.
+//!
+//! It takes the pool's lock only to change the state. Large copies and the end of the launcher are
+//! done without it.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use loky_core::event::Event;
+use loky_core::ids::WorkerId;
+use loky_sys::poll::{Interest, poll};
+use loky_sys::{clock, signal};
+
+use crate::front::Delivery;
+use crate::pool::Shared;
+use crate::state::State;
+
+/// Bytes that one read takes at the most.
+const SCRATCH_LEN: usize = 256 * 1024;
+
+/// Reads from one worker before the others get their turn.
+const READS_MAX: usize = 4;
+
+/// Whose descriptor a place in the poll set is.
+#[derive(Clone, Copy)]
+enum Source {
+    Wake,
+    Launcher,
+    Worker(WorkerId),
+}
+
+/// Runs until the pool's life is over.
+pub(crate) fn run(shared: &Arc<Shared>) {
+    signal::block_all_in_this_thread();
+    let run = catch_unwind(AssertUnwindSafe(|| turn_until_stopped(shared)));
+    if let Err(panic) = run {
+        shared.on_fault(&panic_text(panic.as_ref()));
+    }
+    close(shared);
+}
+
+/// The text of a panic.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without text".to_owned())
+}
+
+fn turn_until_stopped(shared: &Arc<Shared>) {
+    let mut scratch = vec![0_u8; SCRATCH_LEN];
+    loop {
+        let (sources, timeout_ns) = {
+            let mut state = shared.lock();
+            if state.stopped {
+                return;
+            }
+            state.stir = false;
+            (sources_of(&state), timeout_of(&state))
+        };
+        let ready = wait(shared, &sources, timeout_ns);
+        shared.wake.drain();
+        let mut state = shared.lock();
+        for (source, ready) in sources.iter().zip(ready) {
+            if ready {
+                serve(&mut state, source.0, &mut scratch);
+            }
+        }
+        on_time(&mut state);
+        state.feed_pending();
+        state.flush();
+        drop(state);
+        shared.changed.notify_all();
+        copy_waiting(shared);
+    }
+}
+
+/// A descriptor of the poll set, kept open while it is polled.
+type Polled = (Source, Option<Arc<OwnedFd>>, bool);
+
+fn sources_of(state: &State) -> Vec<Polled> {
+    let mut sources: Vec<Polled> = Vec::with_capacity(state.channels.len() + 2);
+    sources.push((Source::Wake, None, false));
+    if let Some(launcher) = &state.launcher {
+        sources.push((Source::Launcher, Some(Arc::clone(&launcher.control)), !launcher.outbox.is_empty()));
+    }
+    for channel in state.channels.values() {
+        if channel.wants_read() {
+            let writable = !channel.outbox.is_empty();
+            sources.push((Source::Worker(channel.worker), Some(Arc::clone(&channel.socket)), writable));
+        }
+    }
+    sources
+}
+
+fn timeout_of(state: &State) -> Option<u64> {
+    if state.has_work_for_the_loop() {
+        return Some(0);
+    }
+    state.deadline_ns().map(|at_ns| at_ns.saturating_sub(clock::monotonic_ns()))
+}
+
+/// Waits; answers for each source whether to serve it.
+fn wait(shared: &Shared, sources: &[Polled], timeout_ns: Option<u64>) -> Vec<bool> {
+    let mut interests: Vec<Interest<'_>> = sources
+        .iter()
+        .map(|(_, descriptor, writable)| {
+            let descriptor = descriptor.as_ref().map_or_else(|| shared.wake.as_fd(), |held| held.as_fd());
+            Interest::new(descriptor, true, *writable)
+        })
+        .collect();
+    match poll(&mut interests, timeout_ns) {
+        Ok(_) => interests.iter().map(|interest| interest.ready.any()).collect(),
+        // All signals are blocked here; a debugger can still interrupt. Nothing is served, and the
+        // next turn polls again.
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => vec![false; sources.len()],
+        // The kernel lacks memory for the set: look at everything, the sockets do not block.
+        Err(_) => vec![true; sources.len()],
+    }
+}
+
+fn serve(state: &mut State, source: Source, scratch: &mut [u8]) {
+    match source {
+        Source::Wake => {}
+        Source::Launcher => state.read_launcher(scratch),
+        Source::Worker(worker) => {
+            state.read_worker(worker, scratch, READS_MAX);
+            state.dirty.push(worker);
+        }
+    }
+}
+
+fn on_time(state: &mut State) {
+    let now_ns = clock::monotonic_ns();
+    if state.timer_at_ns.is_some_and(|at_ns| at_ns <= now_ns) {
+        state.timer_at_ns = None;
+        state.feed(Event::TimerFired);
+    }
+    if state.setup.give_up_at_ns.is_some_and(|at_ns| at_ns <= now_ns) {
+        state.setup.give_up_at_ns = None;
+        if let Some(setup) = state.setup.last.clone() {
+            state.order_workers(&setup);
+        }
+    }
+    state.condemn_overdue(now_ns);
+    state.segments.trim(now_ns);
+}
+
+/// Copies the buffers of large tasks, without the lock.
+fn copy_waiting(shared: &Shared) {
+    loop {
+        let Some(job) = shared.lock().begin_copy() else {
+            return;
+        };
+        let done = job.run();
+        let mut state = shared.lock();
+        state.end_copy(done);
+        state.feed_pending();
+        state.flush();
+    }
+}
+
+/// Ends the launcher, then tells the front that all is over.
+fn close(shared: &Shared) {
+    let launcher = shared.lock().launcher.take();
+    if let Some(launcher) = launcher {
+        launcher.stop();
+    }
+    let mut state = shared.lock();
+    state.close();
+    drop(state);
+    shared.changed.notify_all();
+}
+
+impl State {
+    /// Feeds events that were put aside.
+    pub(crate) fn feed_pending(&mut self) {
+        while let Some(event) = self.events.pop_front() {
+            self.feed(event);
+        }
+    }
+
+    fn has_work_for_the_loop(&self) -> bool {
+        !self.events.is_empty() || self.can_begin_copy()
+    }
+
+    /// Lets go of everything and says that the pool's life is over.
+    pub(crate) fn close(&mut self) {
+        if self.closed {
+            return;
+        }
+        self.closed = true;
+        self.channels.clear();
+        self.setup = crate::state::SetupDesk::default();
+        self.segments.clear();
+        self.front.deliver(Delivery::Stopped);
+    }
+}

@@ -1,0 +1,157 @@
+//! The ends of workers and of the launcher: what was running, and what is known of the death.
+
+use std::sync::Arc;
+
+use loky_core::event::Event;
+use loky_core::ids::{TaskId, WorkerId};
+use loky_sys::process::WaitStatus;
+use loky_sys::memory;
+use loky_wire::limits::LEDGER_SLOTS;
+use loky_wire::{ExitedBody, Ticket};
+
+use crate::channel::{Channel, Stage};
+use crate::report::{Cause, CrashReport};
+use crate::state::State;
+
+/// How the end of a worker became known.
+pub(crate) enum Ending {
+    /// The launcher reaped it.
+    Reaped {
+        /// The status as the kernel gives it.
+        status: i32,
+        /// What it used.
+        usage: Option<ExitedBody>,
+    },
+    /// The launcher died, and the worker with it.
+    WithLauncher,
+}
+
+/// How much of a fault handler's text is kept.
+const STACK_TEXT_MAX: usize = 64 * 1024;
+
+/// How many reads may be needed to empty the socket of a dead worker; far more than a socket holds.
+const DRAIN_READS_MAX: usize = 1 << 20;
+
+/// The errno for workers that were ordered from a launcher that died.
+const NEVER_MADE: i32 = loky_sys::errno::ECHILD;
+
+impl State {
+    /// A worker is over. Everything that it had sent is read first, so that an answer that was
+    /// written before the death counts.
+    pub(crate) fn on_worker_end(&mut self, worker: WorkerId, ending: Ending, scratch: &mut [u8]) {
+        self.read_worker(worker, scratch, DRAIN_READS_MAX);
+        let Some(channel) = self.channels.remove(&worker) else {
+            return;
+        };
+        let report = Arc::new(report_of(&channel, &ending));
+        let started = self.started_on(&channel, &report);
+        for segment in channel.lent {
+            self.segments.give_back(segment, worker);
+        }
+        self.reports.insert(worker, report);
+        self.feed(Event::WorkerExited { worker, started });
+        self.reports.remove(&worker);
+    }
+
+    /// The tasks that had begun, each with a report of its own. Claims that were not taken are
+    /// withdrawn here, so that a worker in its last instructions cannot begin what is sent elsewhere.
+    fn started_on(&mut self, channel: &Channel, report: &CrashReport) -> Vec<TaskId> {
+        let mut started = Vec::new();
+        for slot in 0..LEDGER_SLOTS {
+            let Ok(view) = channel.ledger.view(slot) else {
+                continue;
+            };
+            let ticket = Ticket { slot, generation: view.generation };
+            let task = TaskId(view.task);
+            let Some(entry) = self.tasks.get_mut(&task) else {
+                continue;
+            };
+            let ours = entry
+                .placement
+                .is_some_and(|placement| placement.worker == channel.worker && placement.ticket == Some(ticket));
+            if !ours {
+                continue;
+            }
+            entry.placement = None;
+            if channel.ledger.revoke(ticket) {
+                continue;
+            }
+            // The start is read again: a claim may have been taken since the first look.
+            let started_ns = channel.ledger.view(slot).map_or(0, |view| view.started_ns);
+            entry.report = Some(Arc::new(report.of_task(view.attempt, started_ns)));
+            started.push(task);
+        }
+        started
+    }
+
+    /// The launcher is over: its workers end by their lifelines, and none will be reaped by it.
+    pub(crate) fn on_launcher_end(&mut self, scratch: &mut [u8]) {
+        let Some(launcher) = self.launcher.take() else {
+            return;
+        };
+        launcher.end();
+        if self.stopped {
+            return;
+        }
+        let (ordered, running): (Vec<_>, Vec<_>) =
+            self.channels.values().partition(|channel| channel.stage == Stage::Ordered);
+        let mut ordered: Vec<WorkerId> = ordered.iter().map(|channel| channel.worker).collect();
+        let mut running: Vec<WorkerId> = running.iter().map(|channel| channel.worker).collect();
+        ordered.sort_unstable();
+        running.sort_unstable();
+        self.feed(Event::LauncherDied);
+        for worker in ordered {
+            self.channels.remove(&worker);
+            self.feed(Event::SpawnFailed { worker, errno: NEVER_MADE });
+        }
+        for worker in running {
+            self.on_worker_end(worker, Ending::WithLauncher, scratch);
+        }
+    }
+
+    /// Condemns workers that closed their socket and are not over.
+    pub(crate) fn condemn_overdue(&mut self, now_ns: u64) {
+        let overdue: Vec<WorkerId> = self
+            .channels
+            .values()
+            .filter(|channel| channel.condemn_at_ns.is_some_and(|at_ns| at_ns <= now_ns))
+            .map(|channel| channel.worker)
+            .collect();
+        for worker in overdue {
+            self.condemn(worker);
+        }
+    }
+}
+
+fn report_of(channel: &Channel, ending: &Ending) -> CrashReport {
+    let (cause, peak_rss_bytes) = match ending {
+        Ending::Reaped { status, usage } => {
+            let status = WaitStatus(*status);
+            let cause = match (channel.killed, channel.condemned, status.signal()) {
+                (_, true, _) => Cause::Protocol,
+                (true, false, Some(signal)) if signal == loky_sys::signal::SIGKILL => Cause::Killed,
+                (_, false, Some(signal)) => Cause::Signal(signal),
+                (_, false, None) => Cause::Exit(status.exited().unwrap_or(0)),
+            };
+            (cause, usage.as_ref().map(|usage| usage.max_rss_bytes))
+        }
+        Ending::WithLauncher => (Cause::Zygote, None),
+    };
+    CrashReport {
+        cause,
+        pid: channel.pid,
+        index: channel.index,
+        attempt: 0,
+        started: false,
+        runtime_ns: None,
+        started_wall_ns: None,
+        peak_rss_bytes,
+        stack: stack_text(channel),
+    }
+}
+
+/// What the fault handler wrote. An unreadable file is an empty one: the death is told all the same.
+fn stack_text(channel: &Channel) -> String {
+    let text = memory::read_file(&channel.stack, STACK_TEXT_MAX).unwrap_or_default();
+    String::from_utf8_lossy(&text).into_owned()
+}

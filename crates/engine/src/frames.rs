@@ -1,0 +1,276 @@
+//! What workers and the launcher say, turned into events.
+//!
+//! Whatever a worker sends that is not right condemns that worker and nobody else.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use loky_core::event::{Event, LeaveReason};
+use loky_core::ids::{Attempt, TaskId, WorkerId};
+use loky_sys::clock;
+use loky_sys::memory::Mapping;
+use loky_wire::{DONE_RAISED, Frame, Kind, PayloadRef, Stream};
+
+use crate::answer::{Answer, AnswerSegment, AnswerStream, AnswerView};
+use crate::channel::{Read, Stage};
+use crate::ends::Ending;
+use crate::state::{Received, State};
+
+/// How long a worker whose socket has ended may take to be reported as over.
+const END_GRACE_NS: u64 = 1_000_000_000;
+
+/// A worker said something that the protocol does not allow.
+pub(crate) struct Offence;
+
+impl State {
+    /// Reads what a worker has sent, until its socket is empty or `reads_max` reads are done.
+    pub(crate) fn read_worker(&mut self, worker: WorkerId, scratch: &mut [u8], reads_max: usize) {
+        for _ in 0..reads_max {
+            let Some(channel) = self.channels.get_mut(&worker) else {
+                return;
+            };
+            if !channel.wants_read() {
+                return;
+            }
+            let socket = Arc::clone(&channel.socket);
+            match channel.intake.read(socket.as_fd(), scratch) {
+                Ok(Read::Some) => self.take_frames(worker),
+                Ok(Read::Empty) => return,
+                Ok(Read::End) => {
+                    channel.ended = true;
+                    if !channel.leaving {
+                        let by_ns = clock::monotonic_ns().saturating_add(END_GRACE_NS);
+                        channel.condemn_at_ns = Some(by_ns);
+                    }
+                    return;
+                }
+                Err(_) => {
+                    self.condemn(worker);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take_frames(&mut self, worker: WorkerId) {
+        loop {
+            let Some(channel) = self.channels.get_mut(&worker) else {
+                return;
+            };
+            if channel.condemned {
+                return;
+            }
+            let taken = match channel.intake.next() {
+                Ok(None) => return,
+                Ok(Some((frame, descriptors))) => self.on_frame(worker, &frame, descriptors),
+                Err(_) => Err(Offence),
+            };
+            if taken.is_err() {
+                self.condemn(worker);
+                return;
+            }
+        }
+    }
+
+    fn on_frame(
+        &mut self,
+        worker: WorkerId,
+        frame: &Frame,
+        descriptors: Vec<Option<OwnedFd>>,
+    ) -> Result<(), Offence> {
+        let header = &frame.header;
+        match header.kind {
+            Kind::Ready => self.feed(Event::WorkerReady { worker }),
+            Kind::Done => return self.on_done(worker, frame, descriptors),
+            Kind::SegmentFreed => {
+                let Some(channel) = self.channels.get_mut(&worker) else {
+                    return Ok(());
+                };
+                if !channel.take_back(header.aux) {
+                    return Err(Offence);
+                }
+                self.segments.give_back(header.aux, worker);
+            }
+            Kind::InitializerFailed => {
+                let payload = PayloadRef::decode(&frame.body).map_err(|_| Offence)?;
+                let failure = self.answer_of(worker, &payload, descriptors)?;
+                if let Received::Value(answer) = failure {
+                    self.initializer_failure = Some(answer);
+                }
+                self.feed(Event::InitializerFailed { worker });
+            }
+            Kind::Leaving => {
+                if let Some(channel) = self.channels.get_mut(&worker) {
+                    channel.leaving = true;
+                }
+                let reason =
+                    if header.aux == 1 { LeaveReason::MemoryGrowth } else { LeaveReason::Asked };
+                self.feed(Event::WorkerLeaving { worker, reason });
+            }
+            Kind::Revoked => {}
+            Kind::Task
+            | Kind::Leave
+            | Kind::Spawn
+            | Kind::Kill
+            | Kind::Stop
+            | Kind::Preload
+            | Kind::Hello
+            | Kind::Spawned
+            | Kind::SpawnFailed
+            | Kind::Exited
+            | Kind::Unfit => return Err(Offence),
+        }
+        Ok(())
+    }
+
+    fn on_done(
+        &mut self,
+        worker: WorkerId,
+        frame: &Frame,
+        descriptors: Vec<Option<OwnedFd>>,
+    ) -> Result<(), Offence> {
+        let body = frame.done_body().map_err(|_| Offence)?;
+        let (task, attempt) = (TaskId(frame.header.task), Attempt(frame.header.attempt));
+        let answer = self.answer_of(worker, &body.payload, descriptors)?;
+        let received = match answer {
+            Received::Value(answer) if frame.header.flags & DONE_RAISED != 0 => Received::Raised(answer),
+            other => other,
+        };
+        self.release_claim(worker, task, attempt);
+        if let Some(entry) = self.tasks.get_mut(&task) {
+            entry.received = Some(received);
+        }
+        self.feed(Event::TaskFinished { worker, task, attempt, run_ns: body.run_ns });
+        // A late or foreign answer was dropped by the core: its pages go back at once.
+        if let Some(entry) = self.tasks.get_mut(&task) {
+            entry.received = None;
+        }
+        Ok(())
+    }
+
+    fn release_claim(&mut self, worker: WorkerId, task: TaskId, attempt: Attempt) {
+        let Some(entry) = self.tasks.get_mut(&task) else {
+            return;
+        };
+        let Some(placement) = entry.placement else {
+            return;
+        };
+        if placement.worker == worker
+            && placement.attempt == attempt
+            && let Some(ticket) = placement.ticket
+            && let Some(channel) = self.channels.get_mut(&worker)
+        {
+            channel.free_slot(ticket);
+            entry.placement = None;
+        }
+    }
+
+    /// The payload of a frame as an answer; a resource that is lacking here is the task's end, not
+    /// the worker's.
+    fn answer_of(
+        &mut self,
+        worker: WorkerId,
+        payload: &PayloadRef<'_>,
+        descriptors: Vec<Option<OwnedFd>>,
+    ) -> Result<Received, Offence> {
+        let mut descriptors = descriptors.into_iter();
+        let segment = match payload.segment {
+            None => None,
+            Some(reference) => {
+                let size = usize::try_from(reference.size).map_err(|_| Offence)?;
+                let mapped = match descriptors.next() {
+                    None => return Err(Offence),
+                    Some(None) => Err(loky_sys::errno::EMFILE),
+                    Some(Some(file)) => {
+                        Mapping::private(file.as_fd(), size).map_err(|error| error.raw_os_error().unwrap_or(0))
+                    }
+                };
+                match mapped {
+                    Ok(mapping) => {
+                        let freed = Arc::clone(&self.freed);
+                        Some(Arc::new(AnswerSegment::new(mapping, worker, reference.id, freed)))
+                    }
+                    Err(errno) => return Ok(Received::Undeliverable(errno)),
+                }
+            }
+        };
+        let view = |extent| segment.as_ref().and_then(|segment| AnswerView::new(segment, extent)).ok_or(Offence);
+        let stream = match payload.stream {
+            Stream::Inline(bytes) => AnswerStream::Inline(bytes.to_vec()),
+            Stream::InSegment(extent) => AnswerStream::InSegment(view(extent)?),
+        };
+        let buffers = payload.buffers.iter().copied().map(view).collect::<Result<Vec<_>, _>>()?;
+        Ok(Received::Value(Answer { stream, buffers }))
+    }
+
+    /// Reads what the launcher has sent. Its end, or a word that it may not say, is its death.
+    pub(crate) fn read_launcher(&mut self, scratch: &mut [u8]) {
+        loop {
+            let Some(launcher) = &mut self.launcher else {
+                return;
+            };
+            let control = Arc::clone(&launcher.control);
+            match launcher.intake.read(control.as_fd(), scratch) {
+                Ok(Read::Some) => {}
+                Ok(Read::Empty) => return,
+                Ok(Read::End) | Err(_) => {
+                    self.on_launcher_end(scratch);
+                    return;
+                }
+            }
+            while let Some(launcher) = &mut self.launcher {
+                match launcher.intake.next() {
+                    Ok(None) => break,
+                    Ok(Some((frame, _))) => self.on_launcher_frame(&frame, scratch),
+                    Err(_) => {
+                        self.on_launcher_end(scratch);
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_launcher_frame(&mut self, frame: &Frame, scratch: &mut [u8]) {
+        let worker = WorkerId(frame.header.task);
+        match frame.header.kind {
+            Kind::Spawned => {
+                let Some(channel) = self.channels.get_mut(&worker) else {
+                    return;
+                };
+                channel.stage = Stage::Running;
+                channel.pid = i32::try_from(frame.header.aux).unwrap_or(0);
+                self.feed(Event::WorkerSpawned { worker });
+            }
+            Kind::SpawnFailed => {
+                if self.channels.remove(&worker).is_some() {
+                    let errno = i32::try_from(frame.header.aux).unwrap_or(0);
+                    self.feed(Event::SpawnFailed { worker, errno });
+                }
+            }
+            Kind::Exited => {
+                let usage = frame.exited_body().ok();
+                let status = frame.header.aux.cast_signed();
+                self.on_worker_end(worker, Ending::Reaped { status, usage }, scratch);
+            }
+            Kind::Unfit => {
+                if let Some(launcher) = &mut self.launcher {
+                    launcher.unfit = true;
+                }
+            }
+            Kind::Hello
+            | Kind::Task
+            | Kind::SegmentFreed
+            | Kind::Leave
+            | Kind::Ready
+            | Kind::Done
+            | Kind::InitializerFailed
+            | Kind::Leaving
+            | Kind::Revoked
+            | Kind::Spawn
+            | Kind::Kill
+            | Kind::Stop
+            | Kind::Preload => {}
+        }
+    }
+}

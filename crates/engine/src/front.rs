@@ -1,0 +1,130 @@
+//! The language front's side of the engine: payloads go in, deliveries come out.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use loky_core::effect::{Departure, Notice};
+use loky_core::ids::TaskId;
+
+use crate::answer::Answer;
+use crate::report::{Breakage, CrashReport};
+
+/// A buffer that a task refers to. It is copied once, when the task is handed to a worker.
+pub trait Buffer: Send {
+    /// The bytes. They stay where they are while the buffer lives.
+    fn bytes(&self) -> &[u8];
+}
+
+impl Buffer for Vec<u8> {
+    fn bytes(&self) -> &[u8] {
+        self
+    }
+}
+
+/// What the front submits: a stream that it encoded, and the large buffers beside it.
+pub struct TaskPayload {
+    /// The encoded call.
+    pub stream: Vec<u8>,
+    /// The buffers that the stream refers to, in order.
+    pub buffers: Vec<Box<dyn Buffer>>,
+}
+
+/// How a task ended.
+pub enum TaskEnd {
+    /// Its function returned.
+    Value(Answer),
+    /// Its function raised, or its value could not be encoded.
+    Raised(Answer),
+    /// It was running on a worker that died.
+    Died(Arc<CrashReport>),
+    /// The pool broke before it ended.
+    Broken(Arc<Breakage>),
+    /// It never ran, by the owner's wish.
+    Cancelled,
+    /// The pool was shut down before it ended.
+    ShutDown,
+    /// It could not be handed over, or its answer could not be received, for lack of a resource.
+    Undeliverable {
+        /// The system's error number.
+        errno: i32,
+    },
+}
+
+/// Something that the front is told.
+pub enum Delivery {
+    /// A task is over. Once a task.
+    Ended {
+        /// The task.
+        task: TaskId,
+        /// How.
+        end: TaskEnd,
+    },
+    /// Buffers that the engine no longer needs and that the front may want to drop under its own lock.
+    Discarded(Vec<Box<dyn Buffer>>),
+    /// Workers are about to be made: the front should describe their surroundings now.
+    SetupWanted,
+    /// A worker is over.
+    WorkerGone {
+        /// Its process.
+        pid: i32,
+        /// Its place in the pool.
+        index: u32,
+        /// What that means.
+        departure: Departure,
+        /// What is known of its end.
+        report: Arc<CrashReport>,
+    },
+    /// Something that is no task's fault.
+    Notice(Notice),
+    /// The pool is broken.
+    Broke(Arc<Breakage>),
+    /// The pool's life is over. Nothing follows.
+    Stopped,
+}
+
+/// Who takes the deliveries. Called with the pool's lock held, in order: it must not wait and must
+/// not call the pool.
+pub trait Front: Send + Sync {
+    /// Takes a delivery.
+    fn deliver(&self, delivery: Delivery);
+}
+
+/// A front that keeps deliveries until a thread of the language takes them.
+#[derive(Default)]
+pub struct Inbox {
+    queue: Mutex<VecDeque<Delivery>>,
+    filled: Condvar,
+}
+
+impl Inbox {
+    /// An empty inbox.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Waits for deliveries and takes all there are, in order.
+    pub fn take(&self) -> VecDeque<Delivery> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        while queue.is_empty() {
+            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        std::mem::take(&mut *queue)
+    }
+
+    /// Takes what is there without waiting.
+    pub fn take_nowait(&self) -> VecDeque<Delivery> {
+        std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Front for Inbox {
+    fn deliver(&self, delivery: Delivery) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_empty = queue.is_empty();
+        queue.push_back(delivery);
+        drop(queue);
+        if was_empty {
+            self.filled.notify_one();
+        }
+    }
+}

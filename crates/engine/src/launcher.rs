@@ -1,0 +1,151 @@
+//! The zygote as the parent sees it: one process, one control socket.
+//!
+//! The pool's state owns it. Orders go out as frames; what it reports is read by the poll loop.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use loky_core::ids::WorkerId;
+use loky_sys::poll::{Interest, poll};
+use loky_sys::spawn::{Spawn, spawn};
+use loky_sys::{clock, process, socket};
+use loky_wire::{Header, Kind, Role, SPAWN_EXEC, SpawnBody, WireError};
+
+use crate::channel::{Intake, Outbox, Read};
+use crate::config::LauncherCommand;
+
+/// The number of the control descriptor in the zygote: the first after the standard streams.
+const CONTROL_FD: i32 = 3;
+
+/// How long a zygote may take to end everything below it before it is killed itself.
+const STOP_MAX_NS: u64 = 2_000_000_000;
+
+/// What describes the surroundings of workers, made by the front and read by its child.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    pub(crate) file: Arc<OwnedFd>,
+    pub(crate) len: u32,
+    /// Further descriptors and the numbers that they have in the worker.
+    pub(crate) extra: Vec<(Arc<OwnedFd>, i32)>,
+}
+
+/// The descriptors that a worker is born with.
+pub(crate) struct Dowry {
+    pub(crate) socket: OwnedFd,
+    pub(crate) ledger: Arc<OwnedFd>,
+    pub(crate) stack: Arc<OwnedFd>,
+    pub(crate) setup: Setup,
+}
+
+/// The running zygote.
+pub(crate) struct LauncherProcess {
+    pub(crate) pid: i32,
+    pub(crate) control: Arc<OwnedFd>,
+    pub(crate) outbox: Outbox,
+    pub(crate) intake: Intake,
+    /// Forking is refused from now on; workers are executed.
+    pub(crate) unfit: bool,
+}
+
+impl LauncherProcess {
+    /// Executes the zygote.
+    pub(crate) fn start(command: &LauncherCommand) -> io::Result<Self> {
+        let (control, theirs) = socket::pair()?;
+        socket::set_nonblocking(&control)?;
+        let mut args = command.arguments.clone();
+        args.push(OsString::from(CONTROL_FD.to_string()));
+        let pid = spawn(&Spawn {
+            program: &command.program,
+            args: &args,
+            env: command.environment.as_deref(),
+            keep: &[(theirs.as_fd(), CONTROL_FD)],
+            null_stdin: true,
+        })?;
+        Ok(Self {
+            pid,
+            control: Arc::new(control),
+            outbox: Outbox::default(),
+            intake: Intake::new(Role::ZygoteToParent),
+            unfit: false,
+        })
+    }
+
+    /// Orders a worker.
+    pub(crate) fn order(
+        &mut self,
+        worker: WorkerId,
+        index: u32,
+        exec: bool,
+        dowry: Dowry,
+    ) -> Result<(), WireError> {
+        let targets = dowry.setup.extra.iter().map(|(_, target)| *target).collect();
+        let body = SpawnBody { setup_len: dowry.setup.len, targets, rest: &[] };
+        let mut descriptors = vec![Arc::new(dowry.socket), dowry.ledger, dowry.setup.file, dowry.stack];
+        descriptors.extend(dowry.setup.extra.into_iter().map(|(descriptor, _)| descriptor));
+        let flags = if exec || self.unfit { SPAWN_EXEC } else { 0 };
+        let header = Header::for_worker(Kind::Spawn, worker.0, index).with_flags(flags);
+        self.outbox.push_body(header, &body, descriptors)
+    }
+
+    /// Orders a signal for a worker. The zygote reaps, so the number it signals is never stale.
+    pub(crate) fn kill(&mut self, worker: WorkerId, signal: u32) -> Result<(), WireError> {
+        self.outbox.push(&Header::for_worker(Kind::Kill, worker.0, signal))
+    }
+
+    /// Writes what waits.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.outbox.flush(self.control.as_fd())
+    }
+
+    /// Ends the zygote with everything below it, and reaps it. Bounded: a zygote that does not end
+    /// is killed, and its workers die with it.
+    pub(crate) fn stop(mut self) {
+        let asked = self.outbox.push(&Header::bare(Kind::Stop, 0));
+        let deadline_ns = clock::monotonic_ns().saturating_add(STOP_MAX_NS);
+        let mut scratch = [0_u8; 4096];
+        loop {
+            let flushed = self.flush();
+            let now_ns = clock::monotonic_ns();
+            if asked.is_err() || flushed.is_err() || now_ns >= deadline_ns {
+                break;
+            }
+            let writable = !self.outbox.is_empty();
+            let mut interests = [Interest::new(self.control.as_fd(), true, writable)];
+            let waited = poll(&mut interests, Some(deadline_ns - now_ns));
+            if waited.is_err_and(|error| error.kind() != io::ErrorKind::Interrupted) {
+                break;
+            }
+            match self.intake.read(self.control.as_fd(), &mut scratch) {
+                Ok(Read::End) => {
+                    self.reap();
+                    return;
+                }
+                Ok(Read::Some | Read::Empty) => {}
+                Err(_) => break,
+            }
+        }
+        self.end();
+    }
+
+    /// Ends a zygote whose control socket has ended or that broke the protocol.
+    pub(crate) fn end(&self) {
+        // Its own unreaped child has the number, dead or alive.
+        let killed = process::kill(self.pid, loky_sys::signal::SIGKILL);
+        debug_assert!(killed.is_ok(), "{killed:?}");
+        self.reap();
+    }
+
+    /// Reaps the zygote, whose control socket has ended. A program that ignores SIGCHLD or reaps
+    /// every child takes the status away from us; nothing depends on it.
+    pub(crate) fn reap(&self) {
+        loop {
+            match process::wait_pid(self.pid, true) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+
+}

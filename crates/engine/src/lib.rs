@@ -1,0 +1,34 @@
+//! The parent side of a pool: poll loop, effects and segments.
+//!
+//! The engine joins the core's decisions to sockets, ledgers, segments and the launcher. It knows
+//! no language: payloads come in as bytes, and ends go out through `front::Front`.
+#![forbid(unsafe_code)]
+
+pub mod answer;
+mod channel;
+pub mod config;
+mod driver;
+mod effects;
+mod ends;
+pub mod error;
+mod frames;
+pub mod front;
+mod launcher;
+pub mod pool;
+pub mod report;
+mod segments;
+mod state;
+
+pub use loky_core::effect::{Departure, Notice};
+pub use loky_core::event::{LeaveReason, ShutdownMode};
+pub use loky_core::ids::{TaskId, WorkerId};
+pub use loky_core::outcome::BreakReason;
+pub use loky_core::Statistics;
+
+/// Buffers of at least this many bytes are worth their place beside the stream.
+pub const BUFFER_MIN_BYTES: u64 = loky_wire::limits::BUFFER_MIN as u64;
+
+/// The name of a signal, such as `SIGSEGV`.
+pub fn signal_name(signal: i32) -> Option<&'static str> {
+    loky_sys::signal::signal_name(signal)
+}

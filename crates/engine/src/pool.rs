@@ -1,0 +1,306 @@
+//! The handle of a pool: what a language front calls.
+//!
+//! Every call is safe from any thread. In a fork of the owning process every call is refused and
+//! the handle's end touches nothing.
+
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use loky_core::event::{Event, ShutdownMode};
+use loky_core::ids::TaskId;
+use loky_core::Statistics;
+use loky_sys::wake::Wake;
+use loky_sys::{fork, memory};
+
+use crate::channel::Stage;
+use crate::config::PoolConfig;
+use crate::driver;
+use crate::error::EngineError;
+use crate::front::{Front, TaskPayload};
+use crate::launcher::Setup;
+use crate::state::{State, TaskEntry};
+
+/// What the callers and the poll loop share.
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    pub(crate) wake: Wake,
+    /// Told after each turn of the loop, for those who wait for the state to change.
+    pub(crate) changed: Condvar,
+}
+
+impl Shared {
+    /// The state. A panic under the lock has been turned into the end of the pool, so that a
+    /// poisoned lock holds a state that may be read.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends every task with a fault of the engine.
+    pub(crate) fn on_fault(&self, text: &str) {
+        self.lock().fail(text);
+        self.wake.ring();
+        self.changed.notify_all();
+    }
+}
+
+/// A worker's process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WorkerProcess {
+    /// Its place in the pool.
+    pub index: u32,
+    /// Its process id.
+    pub pid: i32,
+}
+
+/// A pool of worker processes.
+pub struct Pool {
+    shared: Arc<Shared>,
+    generation: u64,
+}
+
+impl Pool {
+    /// A pool that has started nothing yet.
+    ///
+    /// # Errors
+    /// `EngineError::Resource` where no wake-up descriptor can be had.
+    pub fn new(config: PoolConfig, front: Arc<dyn Front>) -> Result<Self, EngineError> {
+        fork::watch_forks();
+        let wake = Wake::new().map_err(EngineError::resource("make a wake-up descriptor"))?;
+        let shared = Shared { state: Mutex::new(State::new(config, front)), wake, changed: Condvar::new() };
+        Ok(Self { shared: Arc::new(shared), generation: fork::fork_generation() })
+    }
+
+    /// Whether this process is the one that made the pool.
+    pub fn is_own(&self) -> bool {
+        fork::fork_generation() == self.generation
+    }
+
+    /// Starts the launcher in the background, so that it is up when workers are wanted. A failure
+    /// shows when they are.
+    pub fn prestart(&self) -> Result<(), EngineError> {
+        self.change(|shared, state| {
+            start_loop(shared, state)?;
+            if state.launcher.is_none() && !state.stopped {
+                // Tried again, and told, when the first worker is ordered.
+                state.ensure_launcher().map(|_| ()).or_else(|_| Ok(()))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Accepts a task.
+    ///
+    /// # Errors
+    /// `ShutDown`, `Broken`, `Forked`, `Fault`: the task was not accepted, and its payload is dropped.
+    pub fn submit(&self, payload: TaskPayload) -> Result<TaskId, EngineError> {
+        self.change(|shared, state| {
+            if let Some(reason) = state.core.broken() {
+                return Err(EngineError::Broken(reason));
+            }
+            if !state.core.accepts() {
+                return Err(EngineError::ShutDown);
+            }
+            start_loop(shared, state)?;
+            state.task_last += 1;
+            let task = TaskId(state.task_last);
+            state.tasks.insert(task, TaskEntry::new(payload));
+            state.feed(Event::TaskSubmitted { task });
+            Ok(task)
+        })
+    }
+
+    /// Whether workers wait for a description of their surroundings.
+    pub fn setup_wanted(&self) -> bool {
+        self.is_own() && self.shared.lock().setup.asked
+    }
+
+    /// Describes the surroundings of the workers that are about to be made.
+    ///
+    /// # Errors
+    /// `Resource` where the description cannot be put into a memory file; the workers then still wait.
+    pub fn provide_setup(&self, blob: &[u8], extra: Vec<(OwnedFd, i32)>) -> Result<(), EngineError> {
+        let file = memory::memfd_of(c"loky-setup", blob).map_err(EngineError::resource("store a description"))?;
+        let len = u32::try_from(blob.len())
+            .map_err(|_| EngineError::Config { name: "setup", must: "smaller than 4 GiB" })?;
+        let extra = extra.into_iter().map(|(descriptor, target)| (Arc::new(descriptor), target)).collect();
+        let setup = Setup { file: Arc::new(file), len, extra };
+        self.change(|_, state| {
+            if state.stopped {
+                return Ok(());
+            }
+            state.order_workers(&setup);
+            state.setup.last = Some(setup);
+            state.feed_pending();
+            Ok(())
+        })
+    }
+
+    /// Says that the surroundings cannot be described; the pool breaks.
+    pub fn setup_failed(&self) -> Result<(), EngineError> {
+        self.change(|_, state| {
+            state.setup.waiting.clear();
+            state.setup.asked = false;
+            state.setup.give_up_at_ns = None;
+            state.feed(Event::SetupFailed);
+            Ok(())
+        })
+    }
+
+    /// Waits until every worker that has been ordered has a process or could not be made; false
+    /// when `timeout` passes first.
+    pub fn wait_spawned(&self, timeout: Duration) -> Result<bool, EngineError> {
+        self.wait_for(timeout, |state| state.spawns_outstanding() == 0)
+    }
+
+    /// Waits until the last resize has taken effect; false when `timeout` passes first.
+    pub fn wait_resized(&self, timeout: Duration) -> Result<bool, EngineError> {
+        self.wait_for(timeout, |state| !state.resizing && state.spawns_outstanding() == 0)
+    }
+
+    /// Waits until the pool's life is over; false when `timeout` passes first.
+    pub fn wait_stopped(&self, timeout: Duration) -> Result<bool, EngineError> {
+        self.wait_for(timeout, |state| state.closed)
+    }
+
+    /// Asks for a task not to run; true where it never will. Its end is delivered as any other.
+    pub fn cancel(&self, task: TaskId) -> Result<bool, EngineError> {
+        self.change(|_, state| {
+            if !state.tasks.contains_key(&task) {
+                return Ok(false);
+            }
+            state.feed(Event::CancelRequested { task });
+            Ok(!state.tasks.contains_key(&task))
+        })
+    }
+
+    /// Whether a worker has begun a task.
+    pub fn has_started(&self, task: TaskId) -> bool {
+        self.is_own() && self.shared.lock().has_started(task)
+    }
+
+    /// The workers that have a process, by place.
+    pub fn workers(&self) -> Vec<WorkerProcess> {
+        if !self.is_own() {
+            return Vec::new();
+        }
+        let state = self.shared.lock();
+        let mut workers: Vec<WorkerProcess> = state
+            .channels
+            .values()
+            .filter(|channel| channel.stage == Stage::Running)
+            .map(|channel| WorkerProcess { index: channel.index, pid: channel.pid })
+            .collect();
+        workers.sort_unstable_by_key(|worker| (worker.index, worker.pid));
+        workers
+    }
+
+    /// Sends a signal to a worker by its process id, through its reaper; false where there is no
+    /// such worker.
+    pub fn signal(&self, pid: i32, signal: u32) -> Result<bool, EngineError> {
+        self.change(|_, state| Ok(state.signal(pid, signal)))
+    }
+
+    /// Asks for another number of workers.
+    pub fn resize(&self, workers: u32) -> Result<(), EngineError> {
+        if workers == 0 {
+            return Err(EngineError::Config { name: "workers", must: "at least 1" });
+        }
+        self.change(|_, state| {
+            state.resizing = !state.stopped;
+            state.feed(Event::ResizeRequested { workers });
+            Ok(())
+        })
+    }
+
+    /// Ends the pool.
+    pub fn shut_down(&self, mode: ShutdownMode) -> Result<(), EngineError> {
+        self.change(|_, state| {
+            state.feed(Event::ShutdownRequested { mode });
+            if mode == ShutdownMode::Kill {
+                for (worker, _) in std::mem::take(&mut state.setup.waiting) {
+                    state.feed(Event::SpawnFailed { worker, errno: 0 });
+                }
+            }
+            if state.stopped && !state.loop_started {
+                state.close();
+            }
+            Ok(())
+        })
+    }
+
+    /// The core's counts.
+    pub fn statistics(&self) -> Statistics {
+        if self.is_own() { self.shared.lock().core.statistics() } else { Statistics::default() }
+    }
+
+    /// Changes the state and lets the others see it.
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&Arc<Shared>, &mut State) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        if !self.is_own() {
+            return Err(EngineError::Forked);
+        }
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            let mut state = self.shared.lock();
+            if let Some(fault) = &state.fault {
+                return Err(EngineError::Fault(fault.clone()));
+            }
+            let done = change(&self.shared, &mut state);
+            state.flush();
+            let stir = state.stir && state.loop_started;
+            drop(state);
+            if stir {
+                self.shared.wake.ring();
+            }
+            self.shared.changed.notify_all();
+            done
+        }));
+        done.unwrap_or_else(|panic| {
+            let text = driver::panic_text(panic.as_ref());
+            self.shared.on_fault(&text);
+            Err(EngineError::Fault(text))
+        })
+    }
+
+    fn wait_for(&self, timeout: Duration, mut done: impl FnMut(&State) -> bool) -> Result<bool, EngineError> {
+        if !self.is_own() {
+            return Err(EngineError::Forked);
+        }
+        let state = self.shared.lock();
+        let (state, _) = self
+            .shared
+            .changed
+            .wait_timeout_while(state, timeout, |state| !state.closed && !done(state))
+            .unwrap_or_else(PoisonError::into_inner);
+        Ok(state.closed || done(&state))
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if self.is_own() {
+            // Nothing can be told any more to somebody who let go; the pool drains by itself.
+            let ended = self.shut_down(ShutdownMode::Drain);
+            debug_assert!(ended.is_ok() || self.shared.lock().fault.is_some());
+        } else {
+            // A fork's copy is never freed: its lock may be held by a thread that does not exist here.
+            std::mem::forget(Arc::clone(&self.shared));
+        }
+    }
+}
+
+fn start_loop(shared: &Arc<Shared>, state: &mut State) -> Result<(), EngineError> {
+    if state.loop_started {
+        return Ok(());
+    }
+    let for_loop = Arc::clone(shared);
+    std::thread::Builder::new()
+        .name("loky-engine".to_owned())
+        .spawn(move || driver::run(&for_loop))
+        .map_err(EngineError::resource("start its thread"))?;
+    state.loop_started = true;
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! What is known of the end of a worker, and of the end of a pool.
+
+use std::sync::Arc;
+
+use loky_core::outcome::BreakReason;
+use loky_sys::clock;
+
+use crate::answer::Answer;
+
+/// What ended a worker. Named only on evidence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cause {
+    /// A signal that nobody of the family sent.
+    Signal(i32),
+    /// It exited by itself, with this status.
+    Exit(i32),
+    /// The pool killed it.
+    Killed,
+    /// It broke the protocol and was killed for that.
+    Protocol,
+    /// Its zygote died, and it with it; its own status is not known.
+    Zygote,
+}
+
+/// The end of a worker.
+#[derive(Clone, Debug)]
+pub struct CrashReport {
+    /// What ended it.
+    pub cause: Cause,
+    /// Its process.
+    pub pid: i32,
+    /// Its place in the pool.
+    pub index: u32,
+    /// The attempt of the task that this report is for; 0 where it is for none.
+    pub attempt: u32,
+    /// Whether the task had begun.
+    pub started: bool,
+    /// How long the task had been running, in nanoseconds.
+    pub runtime_ns: Option<u64>,
+    /// When the task began, in nanoseconds since the epoch.
+    pub started_wall_ns: Option<u64>,
+    /// The most memory that the process ever held, in bytes.
+    pub peak_rss_bytes: Option<u64>,
+    /// What its fault handler wrote, empty where it wrote nothing.
+    pub stack: String,
+}
+
+impl CrashReport {
+    /// This report for a task that the worker had begun at `started_ns` (0: in its first instructions).
+    pub(crate) fn of_task(&self, attempt: u32, started_ns: u64) -> Self {
+        let runtime_ns = (started_ns != 0).then(|| clock::monotonic_ns().saturating_sub(started_ns));
+        Self {
+            attempt,
+            started: true,
+            runtime_ns,
+            started_wall_ns: runtime_ns.map(|ran_ns| clock::wall_ns().saturating_sub(ran_ns)),
+            ..self.clone()
+        }
+    }
+}
+
+/// The end of a pool that broke.
+#[derive(Clone)]
+pub struct Breakage {
+    /// Why.
+    pub reason: BreakReason,
+    /// The worker that it came with, where there is one.
+    pub report: Option<Arc<CrashReport>>,
+    /// The exception of the initializer, encoded by the front's own child.
+    pub initializer: Option<Answer>,
+    /// The fault of the engine, where that was the reason.
+    pub fault: Option<String>,
+}

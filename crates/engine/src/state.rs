@@ -1,0 +1,249 @@
+//! What the pool's lock protects: the core, the tasks' payloads, the channels and the launcher.
+//!
+//! Every change comes in as an event through `feed`; the core decides, `effects` carries out.
+//! Nothing here calls the front other than by `Front::deliver`, which does not wait.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use loky_core::effect::Effect;
+use loky_core::event::Event;
+use loky_core::ids::{Attempt, TaskId, WorkerId};
+use loky_core::pool::Pool as Core;
+use loky_sys::clock;
+use loky_wire::Ticket;
+
+use crate::answer::{Answer, FreedSegments};
+use crate::channel::Channel;
+use crate::config::PoolConfig;
+use crate::front::{Buffer, Delivery, Front, TaskEnd};
+use crate::launcher::{LauncherProcess, Setup};
+use crate::report::CrashReport;
+use crate::segments::{Placed, TaskSegments};
+
+/// While segments are free, the loop looks this often whether they have aged.
+const TRIM_INTERVAL_NS: u64 = 1_000_000_000;
+
+/// Where a task has been handed to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placement {
+    pub(crate) worker: WorkerId,
+    pub(crate) attempt: Attempt,
+    /// Its claim in the worker's ledger; `None` while its buffers are still being copied.
+    pub(crate) ticket: Option<Ticket>,
+}
+
+/// An answer that has been read and not yet been accepted by the core.
+pub(crate) enum Received {
+    Value(Answer),
+    Raised(Answer),
+    Undeliverable(i32),
+}
+
+/// A task that is not over: its bytes, and where it is.
+pub(crate) struct TaskEntry {
+    pub(crate) stream: Vec<u8>,
+    pub(crate) buffers: Vec<Box<dyn Buffer>>,
+    /// Its large bytes, once they have been copied. Kept until the task is over, so that it can be
+    /// sent again.
+    pub(crate) placed: Option<Placed>,
+    pub(crate) placement: Option<Placement>,
+    /// A copy is under way, without the lock.
+    pub(crate) copying: bool,
+    pub(crate) received: Option<Received>,
+    pub(crate) report: Option<Arc<CrashReport>>,
+}
+
+/// How far the front is with describing the surroundings of workers.
+#[derive(Default)]
+pub(crate) struct SetupDesk {
+    /// The last description, good for as long as nothing better comes in time.
+    pub(crate) last: Option<Setup>,
+    /// Workers that wait for a description.
+    pub(crate) waiting: Vec<(WorkerId, u32)>,
+    /// The front has been asked and has not answered.
+    pub(crate) asked: bool,
+    /// When to stop waiting and to use the last description.
+    pub(crate) give_up_at_ns: Option<u64>,
+}
+
+/// The state of a pool.
+pub(crate) struct State {
+    pub(crate) config: PoolConfig,
+    pub(crate) front: Arc<dyn Front>,
+    pub(crate) core: Core,
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) tasks: HashMap<TaskId, TaskEntry>,
+    pub(crate) task_last: u64,
+    pub(crate) channels: HashMap<WorkerId, Channel>,
+    pub(crate) dirty: Vec<WorkerId>,
+    pub(crate) launcher: Option<LauncherProcess>,
+    pub(crate) setup: SetupDesk,
+    pub(crate) segments: TaskSegments,
+    pub(crate) copies: VecDeque<TaskId>,
+    pub(crate) freed: Arc<FreedSegments>,
+    pub(crate) reports: HashMap<WorkerId, Arc<CrashReport>>,
+    pub(crate) initializer_failure: Option<Answer>,
+    pub(crate) timer_at_ns: Option<u64>,
+    /// The poll loop must look again: there are new descriptors, copies or earlier timers.
+    pub(crate) stir: bool,
+    /// The core said that the pool's life is over.
+    pub(crate) stopped: bool,
+    /// `Delivery::Stopped` has been given.
+    pub(crate) closed: bool,
+    /// A resize is not settled.
+    pub(crate) resizing: bool,
+    pub(crate) loop_started: bool,
+    pub(crate) fault: Option<String>,
+}
+
+impl State {
+    pub(crate) fn new(config: PoolConfig, front: Arc<dyn Front>) -> Self {
+        let core = Core::new(config.core.clone());
+        let segments = TaskSegments::new(config.segment_budget_bytes);
+        Self {
+            config,
+            front,
+            core,
+            events: VecDeque::new(),
+            effects: Vec::new(),
+            tasks: HashMap::new(),
+            task_last: 0,
+            channels: HashMap::new(),
+            dirty: Vec::new(),
+            launcher: None,
+            setup: SetupDesk::default(),
+            segments,
+            copies: VecDeque::new(),
+            freed: Arc::default(),
+            reports: HashMap::new(),
+            initializer_failure: None,
+            timer_at_ns: None,
+            stir: false,
+            stopped: false,
+            closed: false,
+            resizing: false,
+            loop_started: false,
+            fault: None,
+        }
+    }
+
+    /// Takes an event through the core and carries out what it decides, with everything that
+    /// follows from that at once.
+    pub(crate) fn feed(&mut self, event: Event) {
+        self.events.push_back(event);
+        while let Some(event) = self.events.pop_front() {
+            let mut effects = std::mem::take(&mut self.effects);
+            self.core.step(clock::monotonic_ns(), event, &mut effects);
+            for effect in effects.drain(..) {
+                self.carry_out(effect);
+            }
+            self.effects = effects;
+        }
+    }
+
+    /// Writes to every channel that something was put into, and to the launcher.
+    pub(crate) fn flush(&mut self) {
+        while let Some(worker) = self.dirty.pop() {
+            let Some(channel) = self.channels.get_mut(&worker) else {
+                continue;
+            };
+            let failed = channel.flush().is_err();
+            if !channel.outbox.is_empty() {
+                self.stir = true;
+            }
+            if failed {
+                self.condemn(worker);
+            }
+        }
+        if let Some(launcher) = &mut self.launcher {
+            // A control socket that cannot be written shows its end to the reader as well.
+            if launcher.flush().is_err() || !launcher.outbox.is_empty() {
+                self.stir = true;
+            }
+        }
+    }
+
+    /// Tells the front that a task is over, and forgets the task.
+    pub(crate) fn end_task(&mut self, task: TaskId, end: TaskEnd) {
+        let Some(entry) = self.tasks.remove(&task) else {
+            debug_assert!(false, "{task} ended twice");
+            return;
+        };
+        if let Some(placed) = entry.placed {
+            self.segments.let_go(placed.segment);
+        }
+        if !entry.buffers.is_empty() {
+            self.front.deliver(Delivery::Discarded(entry.buffers));
+        }
+        self.front.deliver(Delivery::Ended { task, end });
+    }
+
+    /// Ends everything after a fault of the engine itself. The launcher's control socket is
+    /// dropped with the state's owner, which ends the zygote and its workers.
+    pub(crate) fn fail(&mut self, text: &str) {
+        if self.fault.is_some() {
+            return;
+        }
+        self.fault = Some(text.to_owned());
+        let breakage = Arc::new(crate::report::Breakage {
+            reason: loky_core::outcome::BreakReason::LauncherDied,
+            report: None,
+            initializer: None,
+            fault: self.fault.clone(),
+        });
+        self.front.deliver(Delivery::Broke(Arc::clone(&breakage)));
+        let tasks: Vec<TaskId> = self.tasks.keys().copied().collect();
+        for task in tasks {
+            self.end_task(task, TaskEnd::Broken(Arc::clone(&breakage)));
+        }
+        self.channels.clear();
+        self.setup = SetupDesk::default();
+        self.stopped = true;
+        self.stir = true;
+    }
+
+    /// Whether a worker has begun a task, by its ledger.
+    pub(crate) fn has_started(&self, task: TaskId) -> bool {
+        let Some(placement) = self.tasks.get(&task).and_then(|entry| entry.placement) else {
+            return false;
+        };
+        let (Some(ticket), Some(channel)) = (placement.ticket, self.channels.get(&placement.worker)) else {
+            return false;
+        };
+        channel.ledger.view(ticket.slot).is_ok_and(|view| {
+            view.generation == ticket.generation && view.state == loky_wire::SlotState::Running
+        })
+    }
+
+    /// Orders a signal for the worker with this process id.
+    pub(crate) fn signal(&mut self, pid: i32, signal: u32) -> bool {
+        let Some(worker) = self.channels.values().find(|channel| channel.pid == pid && pid != 0) else {
+            return false;
+        };
+        let worker = worker.worker;
+        let Some(launcher) = &mut self.launcher else {
+            return false;
+        };
+        launcher.kill(worker, signal).is_ok()
+    }
+
+    /// Workers that have been ordered and whose process is not known yet.
+    pub(crate) fn spawns_outstanding(&self) -> usize {
+        let ordered =
+            self.channels.values().filter(|channel| channel.stage == crate::channel::Stage::Ordered).count();
+        self.setup.waiting.len() + ordered
+    }
+
+    /// When the poll loop must wake by itself.
+    pub(crate) fn deadline_ns(&self) -> Option<u64> {
+        let trim_at_ns =
+            self.segments.has_free().then(|| clock::monotonic_ns().saturating_add(TRIM_INTERVAL_NS));
+        let condemned = self.channels.values().filter_map(|channel| channel.condemn_at_ns).min();
+        [self.timer_at_ns, self.setup.give_up_at_ns, condemned, trim_at_ns]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}

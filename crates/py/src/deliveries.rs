@@ -1,0 +1,184 @@
+//! What the engine delivers, as tuples and dictionaries for the manager thread.
+
+use loky_engine::front::{Delivery, TaskEnd};
+use loky_engine::report::{Breakage, Cause, CrashReport};
+use loky_engine::{BreakReason, Departure, LeaveReason, Notice, Statistics};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::buffers::Payload;
+
+/// A delivery as the tuple that the manager thread works on; `None` for what only had to be
+/// dropped while the interpreter is held.
+pub(crate) fn to_tuple<'py>(py: Python<'py>, delivery: Delivery) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    let tuple = match delivery {
+        Delivery::Ended { task, end } => match end {
+            TaskEnd::Value(answer) => ("value", task.0, Payload::new(answer)).into_pyobject(py)?,
+            TaskEnd::Raised(answer) => ("raised", task.0, Payload::new(answer)).into_pyobject(py)?,
+            TaskEnd::Died(report) => ("died", task.0, report_dict(py, &report)?).into_pyobject(py)?,
+            TaskEnd::Broken(breakage) => ("broken", task.0, breakage_dict(py, &breakage)?).into_pyobject(py)?,
+            TaskEnd::Cancelled => ("cancelled", task.0).into_pyobject(py)?,
+            TaskEnd::ShutDown => ("shutdown", task.0).into_pyobject(py)?,
+            TaskEnd::Undeliverable { errno } => ("undeliverable", task.0, errno).into_pyobject(py)?,
+        },
+        Delivery::Discarded(buffers) => {
+            drop(buffers);
+            return Ok(None);
+        }
+        // The manager thread is told by the end of the batches.
+        Delivery::Stopped => return Ok(None),
+        Delivery::SetupWanted => ("setup",).into_pyobject(py)?,
+        Delivery::WorkerGone { pid, index, departure, report } => {
+            ("worker_gone", pid, index, departure_name(departure), report_dict(py, &report)?).into_pyobject(py)?
+        }
+        Delivery::Notice(notice) => match notice {
+            Notice::WorkerStoppedWithWork { reason: LeaveReason::Asked } => {
+                ("notice", "worker_stopped_with_work").into_pyobject(py)?
+            }
+            Notice::WorkerStoppedWithWork { reason: LeaveReason::MemoryGrowth } => {
+                ("notice", "memory_growth").into_pyobject(py)?
+            }
+            Notice::SpawnDelayed { errno: _ } => ("notice", "spawn_delayed").into_pyobject(py)?,
+        },
+        Delivery::Broke(breakage) => ("broke", breakage_dict(py, &breakage)?).into_pyobject(py)?,
+    };
+    Ok(Some(tuple))
+}
+
+fn departure_name(departure: Departure) -> &'static str {
+    match departure {
+        Departure::Retired(reason) => leave_name(reason),
+        Departure::Killed => "killed",
+        Departure::Died => "died",
+    }
+}
+
+fn leave_name(reason: LeaveReason) -> &'static str {
+    match reason {
+        LeaveReason::MemoryGrowth => "memory",
+        LeaveReason::Asked => "idle",
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "seconds for people: 53 bits of nanoseconds are 104 days")]
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
+}
+
+/// A crash report as a dictionary.
+fn report_dict<'py>(py: Python<'py>, report: &CrashReport) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    let (cause, signal, exitcode) = match report.cause {
+        Cause::Signal(number) => ("signal", loky_engine::signal_name(number), Some(-number)),
+        Cause::Exit(status) => ("exit", None, Some(status)),
+        Cause::Killed => ("killed", Some("SIGKILL"), Some(-9)),
+        Cause::Protocol => ("protocol", None, None),
+        Cause::Zygote => ("zygote", None, None),
+    };
+    dict.set_item("cause", cause)?;
+    dict.set_item("signal", signal)?;
+    dict.set_item("exitcode", exitcode)?;
+    dict.set_item("pid", report.pid)?;
+    dict.set_item("worker", report.index)?;
+    dict.set_item("attempt", report.attempt)?;
+    dict.set_item("started", report.started)?;
+    dict.set_item("runtime_s", report.runtime_ns.map(seconds))?;
+    dict.set_item("started_at", report.started_wall_ns.map(seconds))?;
+    dict.set_item("peak_rss_bytes", report.peak_rss_bytes)?;
+    dict.set_item("python_stack", (!report.stack.is_empty()).then_some(report.stack.as_str()))?;
+    Ok(dict)
+}
+
+/// What broke a pool: the report of the worker that it came with, where there is one, and in any
+/// case `cause`, `errno`, `fault` and `payload`.
+fn breakage_dict<'py>(py: Python<'py>, breakage: &Breakage) -> PyResult<Bound<'py, PyDict>> {
+    let dict = match &breakage.report {
+        Some(report) => report_dict(py, report)?,
+        None => PyDict::new(py),
+    };
+    let (cause, errno) = match breakage.reason {
+        _ if breakage.fault.is_some() => (Some("fault"), None),
+        // The report says what the worker died of.
+        BreakReason::WorkerDied(_) => (None, None),
+        BreakReason::InitializerFailed(_) => (Some("initializer"), None),
+        BreakReason::RestartBudget(_) => (Some("restart_budget"), None),
+        BreakReason::SpawnFailed(errno) => (Some("spawn"), Some(errno)),
+        BreakReason::LauncherDied => (Some("launcher"), None),
+        BreakReason::SetupFailed => (Some("setup"), None),
+    };
+    if let Some(cause) = cause {
+        dict.set_item("death", dict.get_item("cause")?)?;
+        dict.set_item("cause", cause)?;
+    }
+    dict.set_item("errno", errno)?;
+    dict.set_item("fault", breakage.fault.as_deref())?;
+    let payload = breakage.initializer.clone().map(|answer| Py::new(py, Payload::new(answer))).transpose()?;
+    dict.set_item("payload", payload)?;
+    Ok(dict)
+}
+
+/// The core's counts, by name.
+pub(crate) fn statistics_dict(py: Python<'_>, statistics: Statistics) -> PyResult<Bound<'_, PyDict>> {
+    // Every count is named here, so that a new one cannot be forgotten.
+    let Statistics {
+        submitted,
+        answered,
+        cancelled,
+        died,
+        broken,
+        shut_down,
+        sent,
+        released,
+        requeued,
+        revokes,
+        revokes_granted,
+        revokes_refused,
+        revokes_overtaken,
+        replies_dropped,
+        events_dropped,
+        spawns_ordered,
+        spawned,
+        spawns_failed,
+        spawns_abandoned,
+        respawned,
+        retired,
+        retired_idle,
+        recycled,
+        workers_killed,
+        workers_died,
+        launchers_died,
+    } = statistics;
+    let counts = [
+        ("submitted", submitted),
+        ("answered", answered),
+        ("cancelled", cancelled),
+        ("died", died),
+        ("broken", broken),
+        ("shut_down", shut_down),
+        ("sent", sent),
+        ("released", released),
+        ("requeued", requeued),
+        ("revokes", revokes),
+        ("revokes_granted", revokes_granted),
+        ("revokes_refused", revokes_refused),
+        ("revokes_overtaken", revokes_overtaken),
+        ("replies_dropped", replies_dropped),
+        ("events_dropped", events_dropped),
+        ("spawns_ordered", spawns_ordered),
+        ("spawned", spawned),
+        ("spawns_failed", spawns_failed),
+        ("spawns_abandoned", spawns_abandoned),
+        ("respawned", respawned),
+        ("retired", retired),
+        ("retired_idle", retired_idle),
+        ("recycled", recycled),
+        ("workers_killed", workers_killed),
+        ("workers_died", workers_died),
+        ("launchers_died", launchers_died),
+    ];
+    let dict = PyDict::new(py);
+    for (name, count) in counts {
+        dict.set_item(name, count)?;
+    }
+    Ok(dict)
+}

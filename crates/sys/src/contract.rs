@@ -1,0 +1,166 @@
+//! The surface that an operating system has to give, as types.
+//!
+//! Owner of every type that crosses the border of this crate without being a resource, and of the
+//! list of functions a platform must have: the constants at the end do not compile where one is
+//! missing or has another form. No condition on the operating system may stand here.
+
+use std::collections::VecDeque;
+use std::ffi::{CStr, OsString};
+use std::io::{self, IoSlice};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::path::Path;
+
+/// A process to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Spawn<'a> {
+    /// The file to execute; it is not searched for.
+    pub program: &'a Path,
+    /// The arguments after the name of the program.
+    pub args: &'a [OsString],
+    /// The whole environment, or `None` for that of this process.
+    pub env: Option<&'a [(OsString, OsString)]>,
+    /// What the process inherits beside the standard streams, and under which number.
+    pub keep: &'a [(BorrowedFd<'a>, RawFd)],
+    /// Standard input is the null device instead of being inherited.
+    pub null_stdin: bool,
+}
+
+/// The two returns of a fork.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fork {
+    /// This is the new process.
+    Child,
+    /// This is the old process; the number is that of its child.
+    Parent(i32),
+}
+
+/// How a process ended, as the kernel encodes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WaitStatus(pub i32);
+
+impl WaitStatus {
+    /// The number as it travels.
+    pub const fn raw(self) -> i32 {
+        self.0
+    }
+
+    /// The code that the process exited with, if it did.
+    pub const fn exited(self) -> Option<i32> {
+        if libc::WIFEXITED(self.0) { Some(libc::WEXITSTATUS(self.0)) } else { None }
+    }
+
+    /// The signal that ended the process, if one did.
+    pub const fn signal(self) -> Option<i32> {
+        if libc::WIFSIGNALED(self.0) { Some(libc::WTERMSIG(self.0)) } else { None }
+    }
+
+    /// Whether the kernel wrote a core file.
+    pub const fn dumped_core(self) -> bool {
+        libc::WIFSIGNALED(self.0) && libc::WCOREDUMP(self.0)
+    }
+}
+
+/// A child that has been waited for. Its number may belong to another process from now on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reaped {
+    /// Its number.
+    pub pid: i32,
+    /// How it ended.
+    pub status: WaitStatus,
+    /// The most memory that it ever had resident.
+    pub max_rss_bytes: u64,
+    /// Processor time in its own code.
+    pub user_ns: u64,
+    /// Processor time in the kernel on its behalf.
+    pub system_ns: u64,
+}
+
+/// What one descriptor is polled for, and what was found.
+#[derive(Debug)]
+pub struct Interest<'fd> {
+    /// The descriptor.
+    pub fd: BorrowedFd<'fd>,
+    /// Wait for bytes to read.
+    pub readable: bool,
+    /// Wait for room to write.
+    pub writable: bool,
+    /// The answer; overwritten by each poll that succeeds.
+    pub ready: Ready,
+}
+
+impl<'fd> Interest<'fd> {
+    /// An interest that nothing has answered yet. With neither direction only the end is told.
+    pub const fn new(fd: BorrowedFd<'fd>, readable: bool, writable: bool) -> Self {
+        Self { fd, readable, writable, ready: Ready { readable: false, writable: false, ended: false } }
+    }
+}
+
+/// What a poll found out about one descriptor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Ready {
+    /// A read would not wait.
+    pub readable: bool,
+    /// A write would not wait.
+    pub writable: bool,
+    /// The other end is gone or the descriptor has failed. Bytes may still be waiting: whoever
+    /// wants to know reads.
+    pub ended: bool,
+}
+
+impl Ready {
+    /// Whether there is anything to do.
+    pub const fn any(self) -> bool {
+        self.readable || self.writable || self.ended
+    }
+}
+
+/// The number of descriptors that one message can carry.
+pub const DESCRIPTORS_MAX: usize = 253;
+
+/// What a platform must provide (descriptors as anything that can be borrowed), besides the methods of [`crate::memory::Mapping`],
+/// [`crate::wake::Wake`] and the constants of [`crate::signal`] and [`crate::errno`].
+const _: () = {
+    const _: fn(&Spawn<'_>) -> io::Result<i32> = crate::spawn::spawn;
+    const _: unsafe fn() -> io::Result<Fork> = crate::fork::fork;
+    const _: fn() = crate::fork::watch_forks;
+    const _: fn() -> u64 = crate::fork::fork_generation;
+
+    const _: fn() -> i32 = crate::process::pid;
+    const _: fn() -> i32 = crate::process::parent_pid;
+    const _: fn() -> io::Result<Option<Reaped>> = crate::process::wait_any;
+    const _: fn(i32, bool) -> io::Result<Option<Reaped>> = crate::process::wait_pid;
+    const _: fn() -> io::Result<bool> = crate::process::has_children;
+    const _: fn(i32, i32) -> io::Result<()> = crate::process::kill;
+    const _: fn() -> io::Result<()> = crate::process::set_child_subreaper;
+    const _: fn(i32) -> io::Result<()> = crate::process::set_parent_death_signal;
+    const _: fn() -> io::Result<Vec<i32>> = crate::process::children_of_self;
+    const _: fn(i32) -> io::Result<Vec<i32>> = crate::process::children_of;
+    const _: fn() -> io::Result<usize> = crate::process::thread_count;
+    const _: fn(RawFd, &[RawFd]) -> io::Result<()> = crate::process::close_from;
+    const _: fn() -> u32 = crate::process::umask_of_self;
+    const _: fn(i32) -> ! = crate::process::exit_now;
+
+    const _: i32 = crate::lifeline::LIFELINE_SIGNAL;
+    const _: fn(i32) -> io::Result<()> = crate::lifeline::arm_lifeline;
+
+    type Received = VecDeque<Option<OwnedFd>>;
+    type Send = fn(OwnedFd, &[IoSlice<'_>], &[BorrowedFd<'_>]) -> io::Result<usize>;
+    const _: fn() -> io::Result<(OwnedFd, OwnedFd)> = crate::socket::pair;
+    const _: Send = crate::socket::send::<OwnedFd>;
+    const _: fn(OwnedFd, &mut [u8], &mut Received) -> io::Result<usize> = crate::socket::recv;
+    const _: fn(OwnedFd) -> io::Result<()> = crate::socket::set_nonblocking;
+
+    const _: fn(&CStr, u64) -> io::Result<OwnedFd> = crate::memory::memfd;
+    const _: fn(&CStr, u64) -> io::Result<OwnedFd> = crate::memory::growing_memfd;
+    const _: fn(&CStr, &[u8]) -> io::Result<OwnedFd> = crate::memory::memfd_of;
+    const _: fn(OwnedFd, usize) -> io::Result<Vec<u8>> = crate::memory::read_file;
+    const _: fn(OwnedFd) -> io::Result<u64> = crate::memory::file_len;
+    const _: fn(OwnedFd) -> io::Result<bool> = crate::memory::is_sealed;
+
+    const _: fn(i32) -> io::Result<Option<OwnedFd>> = crate::pidfd::open;
+    const _: fn(&mut [Interest<'_>], Option<u64>) -> io::Result<usize> = crate::poll::poll;
+    const _: fn() -> u64 = crate::clock::monotonic_ns;
+    const _: fn() -> u64 = crate::clock::wall_ns;
+    const _: fn(i32) -> io::Result<u64> = crate::usage::resident_bytes;
+    const _: fn(i32) -> io::Result<u64> = crate::usage::peak_bytes;
+};

@@ -1,0 +1,12 @@
+//! Linux 5.10 and later, a file a mechanism; what is older or forbidden has a fall-back.
+
+mod descendants;
+pub(crate) mod inheritance;
+pub mod lifeline;
+mod lineage;
+pub mod memory;
+pub mod pidfd;
+pub mod process;
+pub mod socket;
+pub mod usage;
+pub mod wake;

@@ -1,0 +1,25 @@
+//! A descriptor that becomes readable when a process ends.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::force::{Switch, is_forced};
+
+/// Opens one for a process that the caller knows to be alive or unreaped. `None`: the kernel does
+/// not have it (before 5.3) or a filter forbids it. `ESRCH`: there is no such process.
+pub fn open(pid: i32) -> io::Result<Option<OwnedFd>> {
+    if is_forced(Switch::NoPidfd) {
+        return Ok(None);
+    }
+    let Some(pid) = Pid::from_raw(pid).filter(|_| pid > 0) else {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    };
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(descriptor) => Ok(Some(descriptor)),
+        Err(Errno::NOSYS | Errno::PERM) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,163 @@
+//! The exec launcher: a worker as a fresh program, and what that program reads from its command
+//! line.
+//!
+//! Owned by the zygote on one side and by the executed worker on the other; both sides of the
+//! format stand here. The zygote stays the parent, so reaping and lifelines are those of a fork.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::path::PathBuf;
+
+use loky_sys::spawn::{Spawn, spawn};
+use loky_sys::{descriptor, process};
+
+use crate::error::WorkerError;
+use crate::seed::Seed;
+
+/// How to execute a worker. The words of [`Seed::from_exec`] are appended to `arguments`.
+#[derive(Clone, Debug)]
+pub struct ExecTemplate {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments, without the program's own name.
+    pub arguments: Vec<OsString>,
+    /// Its environment; `None` is that of the zygote.
+    pub environment: Option<Vec<(OsString, OsString)>>,
+}
+
+/// The number of the first descriptor in an executed worker; the others follow.
+const FIRST_DESCRIPTOR: RawFd = 3;
+
+/// Words before the extra descriptors: worker, index, zygote, socket, ledger, setup, its length,
+/// stack.
+const FIXED_WORDS: usize = 8;
+
+impl ExecTemplate {
+    /// Executes the worker of `seed` and returns its process id.
+    pub(crate) fn execute(&self, seed: &Seed) -> io::Result<i32> {
+        let sources = [&seed.socket, &seed.ledger, &seed.setup, &seed.stack];
+        let extras = seed.extra.iter().map(|(descriptor, _)| descriptor);
+        let keep: Vec<(BorrowedFd<'_>, RawFd)> = sources
+            .into_iter()
+            .chain(extras)
+            .map(AsFd::as_fd)
+            .zip(FIRST_DESCRIPTOR..)
+            .collect();
+        let mut args = self.arguments.clone();
+        args.extend(words(seed));
+        spawn(&Spawn {
+            program: &self.program,
+            args: &args,
+            env: self.environment.as_deref(),
+            keep: &keep,
+            null_stdin: false,
+        })
+    }
+}
+
+/// What the executed worker finds at the end of its command line.
+fn words(seed: &Seed) -> Vec<OsString> {
+    let number = |offset: RawFd| i64::from(FIRST_DESCRIPTOR + offset);
+    let mut words: Vec<OsString> = vec![
+        seed.worker.to_string().into(),
+        seed.index.to_string().into(),
+    ];
+    let fixed = [
+        i64::from(process::pid()),
+        number(0),
+        number(1),
+        number(2),
+        i64::from(seed.setup_len),
+        number(3),
+    ];
+    let targets = seed.extra.iter().map(|(_, target)| i64::from(*target));
+    words.extend(
+        fixed
+            .into_iter()
+            .chain(targets)
+            .map(|word| OsString::from(word.to_string())),
+    );
+    words
+}
+
+/// The words, read.
+struct ExecWords {
+    worker: u64,
+    index: u32,
+    zygote_pid: i32,
+    socket: RawFd,
+    ledger: RawFd,
+    setup: RawFd,
+    setup_len: u32,
+    stack: RawFd,
+    /// Where each extra descriptor is and where it belongs.
+    extra: Vec<(RawFd, RawFd)>,
+}
+
+impl ExecWords {
+    fn read<S: AsRef<OsStr>>(words: &[S]) -> Result<Self, WorkerError> {
+        let [
+            worker,
+            index,
+            zygote,
+            socket,
+            ledger,
+            setup,
+            setup_len,
+            stack,
+        ] = words
+            .first_chunk::<FIXED_WORDS>()
+            .ok_or(WorkerError::Arguments {
+                what: "too few words",
+            })?;
+        let first_extra = FIRST_DESCRIPTOR + 4;
+        let targets = words.get(FIXED_WORDS..).unwrap_or_default();
+        let extra = (first_extra..)
+            .zip(targets)
+            .map(|(at, target)| Ok((at, number(target)?)));
+        Ok(Self {
+            worker: number(worker)?,
+            index: number(index)?,
+            zygote_pid: number(zygote)?,
+            socket: number(socket)?,
+            ledger: number(ledger)?,
+            setup: number(setup)?,
+            setup_len: number(setup_len)?,
+            stack: number(stack)?,
+            extra: extra.collect::<Result<_, WorkerError>>()?,
+        })
+    }
+}
+
+fn number<N: std::str::FromStr>(word: &impl AsRef<OsStr>) -> Result<N, WorkerError> {
+    let read = word.as_ref().to_str().and_then(|word| word.parse().ok());
+    read.ok_or(WorkerError::Arguments {
+        what: "a word is no number in range",
+    })
+}
+
+impl Seed {
+    /// The seed of an executed worker, from the last words of its command line. Takes over the
+    /// descriptors that they name, so it succeeds once in a process.
+    pub fn from_exec<S: AsRef<OsStr>>(words: &[S]) -> Result<Self, WorkerError> {
+        let words = ExecWords::read(words)?;
+        let own =
+            |number| descriptor::own(number).map_err(WorkerError::begin("take over a descriptor"));
+        let extra = words
+            .extra
+            .iter()
+            .map(|(at, target)| Ok((own(*at)?, *target)));
+        Ok(Self {
+            worker: words.worker,
+            index: words.index,
+            socket: own(words.socket)?,
+            ledger: own(words.ledger)?,
+            setup: own(words.setup)?,
+            setup_len: words.setup_len,
+            stack: own(words.stack)?,
+            extra: extra.collect::<Result<_, WorkerError>>()?,
+            zygote_pid: words.zygote_pid,
+        })
+    }
+}

@@ -1,0 +1,95 @@
+"""A process pool that survives its tasks, under the names of `loky` and `concurrent.futures`.
+
+This module only names what the package offers. A name is imported when it is first used, so that
+`import loky` costs next to nothing and starts nothing: no process, no thread, no file.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from concurrent.futures import (
+        ALL_COMPLETED,
+        FIRST_COMPLETED,
+        FIRST_EXCEPTION,
+        CancelledError,
+        Executor,
+        TimeoutError,
+        as_completed,
+        wait,
+    )
+    from typing import Any
+
+    from ._base import Future as Future
+    from ._cpu_count import cpu_count as cpu_count
+    from ._exceptions import (
+        BrokenProcessPool,
+        LokyRecursionError,
+        ShutdownExecutorError,
+        TerminatedWorkerError,
+    )
+    from ._report import CrashCause, CrashReport
+    from .process_executor import ProcessPoolExecutor as ProcessPoolExecutor
+    from .reusable_executor import get_reusable_executor as get_reusable_executor
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ALL_COMPLETED",
+    "FIRST_COMPLETED",
+    "FIRST_EXCEPTION",
+    "BrokenProcessPool",
+    "CancelledError",
+    "Executor",
+    "Future",
+    "ProcessPoolExecutor",
+    "TimeoutError",
+    "as_completed",
+    "cpu_count",
+    "get_reusable_executor",
+    "wait",
+]
+
+# The module in which each name is found. Names outside `__all__` are importable all the same.
+_home = {
+    "ALL_COMPLETED": "concurrent.futures",
+    "BrokenProcessPool": "loky._exceptions",
+    "CancelledError": "concurrent.futures",
+    "CrashCause": "loky._report",
+    "CrashReport": "loky._report",
+    "Executor": "concurrent.futures",
+    "FIRST_COMPLETED": "concurrent.futures",
+    "FIRST_EXCEPTION": "concurrent.futures",
+    "Future": "loky._base",
+    "LokyRecursionError": "loky._exceptions",
+    "ProcessPoolExecutor": "loky.process_executor",
+    "ShutdownExecutorError": "loky._exceptions",
+    "TerminatedWorkerError": "loky._exceptions",
+    "TimeoutError": "concurrent.futures",
+    "as_completed": "concurrent.futures",
+    "cpu_count": "loky._cpu_count",
+    "get_reusable_executor": "loky.reusable_executor",
+    "wait": "concurrent.futures",
+}
+
+_submodules = frozenset(("process_executor", "reusable_executor"))
+
+
+def __getattr__(name: str) -> "Any":
+    """Import the home of `name` and remember what was found.
+
+    Raises:
+        AttributeError: the package has no such name.
+    """
+    from importlib import import_module
+
+    if name in _submodules:
+        return import_module(f"{__name__}.{name}")
+    home = _home.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_home, *_submodules})

@@ -1,0 +1,83 @@
+"""The command lines of the helper that forks workers and of a worker that is executed afresh.
+
+They are built in the parent and, for executed workers, in the helper. Nothing is started here.
+"""
+
+import os
+import sys
+
+ZYGOTE_MARK = "loky-zygote"
+"""In the helper's command line, so that a person or a census can tell it from a worker."""
+
+FORKSERVER_MARK = "multiprocessing.forkserver"
+"""Also in it: programs that count a pool's processes know helpers of this name and skip them."""
+
+WORKER_MARK = "loky-worker"
+
+# The package's directory is on the path only while the package itself is imported: a site
+# directory at the head of the path could otherwise hide modules of the standard library.
+_PROGRAM = (
+    "import _signal,sys;_signal.signal(_signal.SIGINT,_signal.SIG_IGN);"
+    "p=[d for d in sys.path if d];sys.path.insert(0,{root!r});import loky;sys.path[:]=p;"
+    "from loky import _child;_child.{call}"
+)
+
+_FLAGS = (
+    ("isolated", "-I"),
+    ("ignore_environment", "-E"),
+    ("no_user_site", "-s"),
+    ("no_site", "-S"),
+    ("dont_write_bytecode", "-B"),
+)
+
+
+def interpreter_arguments() -> list[str]:
+    """The options of this interpreter that a helper of it needs to behave alike.
+
+    The original loky gives its workers none of them; warnings filters, `-O` and `-X` options are
+    what users miss there.
+    """
+    flags = sys.flags
+    arguments = [option for name, option in _FLAGS if getattr(flags, name)]
+    if getattr(flags, "safe_path", False) and not flags.isolated:
+        arguments.append("-P")
+    if flags.optimize:
+        arguments.append("-" + "O" * flags.optimize)
+    if flags.bytes_warning:
+        arguments.append("-" + "b" * flags.bytes_warning)
+    arguments.extend(f"-W{option}" for option in sys.warnoptions)
+    for name, value in sys._xoptions.items():
+        # Import times would be printed by every worker; the parent's run asked for its own.
+        if name != "importtime":
+            arguments.append(f"-X{name}" if value is True else f"-X{name}={value}")
+    return arguments
+
+
+def package_root() -> str:
+    """The directory from which this package was imported."""
+    return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def zygote_arguments(preload: tuple[str, ...], with_cloudpickle: bool) -> list[str]:
+    """Interpreter arguments of the helper; the engine appends the number of the control socket.
+
+    Args:
+        preload: modules to import before the first fork, with the parent's present `sys.path`.
+        with_cloudpickle: import `cloudpickle` once in the helper, because tasks will need it.
+    """
+    call = f"zygote_main({preload!r},{list(sys.path) if preload else []!r},{with_cloudpickle!r})"
+    program = _PROGRAM.format(root=package_root(), call=call)
+    return [
+        *interpreter_arguments(),
+        "-c",
+        program,
+        ZYGOTE_MARK,
+        FORKSERVER_MARK,
+        str(os.getpid()),
+    ]
+
+
+def worker_command() -> list[str]:
+    """Program and arguments of an executed worker; the helper appends the descriptor numbers."""
+    program = _PROGRAM.format(root=package_root(), call="executed_main()")
+    return [sys.executable, *interpreter_arguments(), "-c", program, WORKER_MARK]

@@ -1,0 +1,293 @@
+"""What travels between a pool and its workers, as bytes: tasks, results, exceptions.
+
+Both sides use it. What plain pickle does exactly as `cloudpickle` would goes through plain pickle,
+so that small tasks cost little and `cloudpickle` is imported only when something needs it. Buffers
+of `BUFFER_MIN` bytes or more stay outside the stream (pickle protocol 5). Nothing here knows
+sockets, futures or processes.
+"""
+
+import sys
+from _pickle import PicklingError, dumps, loads
+from io import BytesIO
+
+from . import _remote, _state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pickle import PickleBuffer
+    from typing import Any
+
+    from typing_extensions import Buffer
+
+    Reducers = Mapping[type, Callable[[Any], Any]]
+    Encoded = tuple[bytes, list[memoryview]]
+
+BUFFER_MIN = 32 * 1024
+"""Smallest buffer, in bytes, that travels outside the stream."""
+
+_NESTING_MAX = 3
+_WIDTH_MAX = 64
+
+TASK_MESSAGE = "Could not pickle the task to send it to the workers."
+
+# First byte of an encoded exception.
+RAISED = b"x"
+UNREADABLE_TASK = b"u"
+
+_ATOMS = frozenset((type(None), bool, int, float, complex, str, bytes, bytearray))
+_SEQUENCES = frozenset((tuple, list, set, frozenset))
+_function_type = type(lambda: None)
+_NAMED = frozenset((_function_type, type(len), type))
+_MAIN = frozenset(("__main__", "__mp_main__"))
+
+
+def is_importable(obj: object) -> bool:
+    """Whether a worker finds this function or class by its module and name."""
+    module_name = getattr(obj, "__module__", None)
+    if module_name is None or module_name in _MAIN:
+        return False
+    found: object = sys.modules.get(module_name)
+    if found is None:
+        return False
+    for part in getattr(obj, "__qualname__", "").split("."):
+        found = getattr(found, part, None)
+    return found is obj
+
+
+def _is_plain_numpy(kind: type, value: "Any") -> bool:
+    numpy = sys.modules.get("numpy")
+    if kind is getattr(numpy, "ndarray", None):
+        return value.dtype.kind in "biufcSUMm"
+    generic = getattr(numpy, "generic", None)
+    return generic is not None and issubclass(kind, generic) and value.dtype.kind in "biufcSUMm"
+
+
+def is_plain(value: "Any", nesting: int = _NESTING_MAX) -> bool:
+    """Whether plain pickle and `cloudpickle` would write the same for this value.
+
+    The answer may be False for a value of which it is true: the search is bounded.
+    """
+    kind = type(value)
+    if kind in _ATOMS:
+        return True
+    if kind in _SEQUENCES:
+        if _ATOMS.issuperset(map(type, value)):
+            return True
+        return (
+            nesting > 0
+            and len(value) <= _WIDTH_MAX
+            and all(is_plain(item, nesting - 1) for item in value)
+        )
+    if kind is dict:
+        if _ATOMS.issuperset(map(type, value.values())):
+            return _ATOMS.issuperset(map(type, value))
+        return (
+            nesting > 0
+            and len(value) <= _WIDTH_MAX
+            and _ATOMS.issuperset(map(type, value))
+            and all(is_plain(item, nesting - 1) for item in value.values())
+        )
+    if kind in _NAMED:
+        return is_importable(value)
+    return kind.__module__ == "numpy" and _is_plain_numpy(kind, value)
+
+
+def _plain_pickle_is_allowed() -> bool:
+    # Modules that the user has told cloudpickle to send by value must go by value.
+    cloudpickle = sys.modules.get("cloudpickle")
+    return cloudpickle is None or not cloudpickle.list_registry_pickle_by_value()
+
+
+def _keeper(buffers: "list[memoryview]") -> "Callable[[PickleBuffer], bool]":
+    def stays_in_stream(buffer: "PickleBuffer") -> bool:
+        try:
+            view = buffer.raw()
+        except BufferError:
+            return True
+        if view.nbytes < BUFFER_MIN:
+            return True
+        buffers.append(view)
+        return False
+
+    return stays_in_stream
+
+
+def dump(value: "Any", reducers: "Reducers | None" = None) -> "Encoded":
+    """Encode any value with `cloudpickle`, exceptions by their structure.
+
+    Args:
+        value: what to encode.
+        reducers: functions that give the pickle reduction of an object, by exact type. They come
+            before the object's own and before those of cloudpickle.
+
+    Raises:
+        Exception: whatever the value's own pickling raises.
+    """
+    from ._by_value import ByValuePickler
+
+    buffers: list[memoryview] = []
+    stream = BytesIO()
+    ByValuePickler(stream, _keeper(buffers), reducers).dump(value)
+    return stream.getvalue(), buffers
+
+
+def encode_task(
+    function: "Any",
+    args: "tuple[Any, ...]",
+    kwargs: "dict[str, Any]",
+    reducers: "Reducers | None" = None,
+) -> "Encoded":
+    """Encode a call as it is now.
+
+    Raises:
+        PicklingError: the call cannot be pickled for any reason, a `SystemExit` included. Its cause
+            is the traceback as text; a note gives the path to the guilty object.
+        KeyboardInterrupt: the user interrupted.
+    """
+    try:
+        if (
+            not reducers
+            and type(function) in _NAMED
+            and is_importable(function)
+            and is_plain(args)
+            and is_plain(kwargs)
+            and _plain_pickle_is_allowed()
+        ):
+            buffers: list[memoryview] = []
+            stream = dumps((function, args, kwargs), 5, buffer_callback=_keeper(buffers))
+            return stream, buffers
+        return dump((function, args, kwargs), reducers)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        failure = _task_failure(error, (function, args, kwargs), reducers)
+    raise failure
+
+
+def _task_failure(
+    error: BaseException,
+    call: "tuple[Any, tuple[Any, ...], dict[str, Any]]",
+    reducers: "Reducers | None",
+) -> PicklingError:
+    from ._blame import path_in_call
+
+    failure = PicklingError(TASK_MESSAGE)
+    failure.__cause__ = _remote._RemoteTraceback(_remote.describe(error))
+    note = path_in_call(call, lambda part: dump(part, reducers))
+    if note is not None:
+        failure.add_note(note)
+    return failure
+
+
+def decode(stream: "Buffer", buffers: "Any" = ()) -> "Any":
+    """What `dump`, `encode_task` or `encode_result` encoded.
+
+    Args:
+        stream: the pickle.
+        buffers: the buffers outside it, in order. The value may keep using their memory.
+    """
+    return loads(stream, buffers=buffers)
+
+
+def encode_result(value: "Any") -> "Encoded":
+    """Encode what a task returned, in the worker.
+
+    Raises:
+        BaseException: whatever the value's pickling raises, with a note that gives the path to the
+            guilty object.
+    """
+    try:
+        reducers: Any = _state.result_reducers
+        if not reducers and is_plain(value) and _plain_pickle_is_allowed():
+            buffers: list[memoryview] = []
+            return dumps(value, 5, buffer_callback=_keeper(buffers)), buffers
+        return dump(value, reducers)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        from ._blame import path_in_result
+
+        note = path_in_result(value, lambda part: dump(part, _state.result_reducers))  # type: ignore[arg-type]
+        if note is not None:
+            try:
+                error.add_note(note)
+            except Exception:
+                pass  # The class forbids attributes; the error itself matters more.
+        raise
+
+
+def encode_exception(error: BaseException, text: str | None = None) -> bytes:
+    """Encode what a task raised, so that it can be rebuilt in any case.
+
+    Args:
+        error: the exception.
+        text: its traceback; formatted here if absent.
+    """
+    if text is None:
+        text = _remote.describe(error)
+    try:
+        return RAISED + _encode_verified(error, text)
+    except BaseException as obstacle:
+        if type(obstacle) is KeyboardInterrupt:
+            raise
+        return RAISED + dumps((_substitute(error, obstacle), text), 5)
+
+
+def _encode_verified(error: BaseException, text: str) -> bytes:
+    cls = type(error)
+    if _remote.keeps_inherited_reduction(cls):
+        reduced = _remote.reduce_exception(error)
+        plain = is_importable(cls) and is_plain(reduced[1][1]) and is_plain(reduced[1][2])
+        if plain and _plain_pickle_is_allowed():
+            return dumps((_Call(reduced), text), 5)
+        return dump((error, text))[0]
+    # Someone else's reduction: only a trial shows whether it can be undone.
+    try:
+        stream = dump((error, text))[0]
+        if not isinstance(loads(stream)[0], BaseException):
+            raise TypeError(f"the reduction of {cls.__qualname__} does not give an exception")
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        stream = dump((_Call(_remote.reduce_exception(error)), text))[0]
+        loads(stream)
+    return stream
+
+
+class _Call:
+    """Is pickled as the result of a function call."""
+
+    def __init__(self, reduced: "tuple[Any, ...]") -> None:
+        self._reduced = reduced
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        return self._reduced
+
+
+def _shown(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except BaseException:
+        text = "<its text cannot be made>"
+    return f"{type(error).__module__}.{type(error).__qualname__}: {text}"
+
+
+def _substitute(error: BaseException, obstacle: BaseException) -> PicklingError:
+    """An exception that can travel, in place of one that cannot."""
+    from ._blame import path_in_exception
+
+    stand_in = PicklingError(
+        f"The task raised an exception that cannot be sent back: {_shown(error)} "
+        f"(sending it failed with {_shown(obstacle)})"
+    )
+    note = path_in_exception(error, lambda part: dump(part))
+    for line in (*getattr(error, "__notes__", ()), note):
+        if isinstance(line, str):
+            stand_in.add_note(line)
+    return stand_in
+
+
+def encode_unreadable_task(error: BaseException) -> bytes:
+    """Encode that a task could not be decoded in the worker, and why."""
+    return UNREADABLE_TASK + dumps((_shown(error), _remote.describe(error)), 5)

@@ -1,0 +1,469 @@
+"""The life of one pool on the side of Python: futures in, outcomes out.
+
+Between the executor, which the user holds, and the engine. An executor that is collected leaves
+this behind; the manager thread holds it until every future is finished. It never refers to the
+executor, and it holds no lock while it calls the engine or a user's code.
+"""
+
+import os
+import sys
+import threading
+import warnings
+import weakref
+
+from . import _answers, _exceptions, _launch, _lives, _pickling, _remote, _state
+from ._base import Future
+from ._native import Pool, PoolBroken, PoolClosed, PoolForked
+from ._processes import WorkerTable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+_STOPPED_WITH_WORK = (
+    "A worker stopped while some jobs were given to the executor. This can be caused by a too short "
+    "worker timeout or by a memory leak."
+)
+_GREW = (
+    "A worker was restarted because its memory had grown by more than {limit:.0f} MB since its "
+    "first task; look for a memory leak in the tasks."
+)
+
+
+class ExecutorFlags:
+    """What has become of a pool. Outlives its executor, and may be read by whoever kept it.
+
+    Attributes:
+        shutdown: no more tasks are taken.
+        broken: the error that broke the pool, or None.
+        kill_workers: the pool was told to kill its workers.
+    """
+
+    def __init__(self) -> None:
+        self.shutdown = False
+        self.broken: _exceptions.BrokenProcessPool | None = None
+        self.kill_workers = False
+
+
+class PoolOptions:
+    """The arguments of an executor, checked."""
+
+    def __init__(
+        self,
+        *,
+        idle_timeout_s: float | None,
+        initializer: "Callable[..., object] | None",
+        initargs: "tuple[Any, ...]",
+        environment: "Mapping[str, Any] | None",
+        job_reducers: "_pickling.Reducers | None",
+        result_reducers: "_pickling.Reducers | None",
+        on_crash: str,
+        launcher: str,
+        preload: tuple[str, ...],
+        max_tasks_per_worker: int | None,
+    ) -> None:
+        self.idle_timeout_s = idle_timeout_s
+        self.initializer = initializer
+        self.initargs = initargs
+        self.environment = environment
+        self.job_reducers = job_reducers
+        self.result_reducers = result_reducers
+        self.on_crash = on_crash
+        self.launcher = launcher
+        self.preload = preload
+        self.max_tasks_per_worker = max_tasks_per_worker
+
+
+class PoolLife:
+    """A started pool.
+
+    Attributes:
+        inherited: this process is a forked child of the pool's owner; the pool is inert.
+        pending: unfinished futures by task number.
+        processes: the workers.
+        thread: the manager thread.
+    """
+
+    def __init__(
+        self,
+        options: PoolOptions,
+        flags: ExecutorFlags,
+        processes: WorkerTable,
+        workers: int,
+        by_value: bool,
+    ) -> None:
+        self.inherited = False
+        self.pending: dict[int, Future] = {}
+        self.processes = processes
+        self.flags = flags
+        self._options = options
+        self._breaks_on_death = options.on_crash == "break"
+        self._early: dict[int, tuple[Any, ...]] = {}
+        self._submitting: list[None] = []
+        self._warned_of_growth = False
+        self._setup_error: BaseException | None = None
+        self._broken_by: Mapping[str, Any] | None = None
+        self._unstarted = True
+        self._pickling_lock = threading.RLock() if options.job_reducers else None
+        self.ref = weakref.ref(self)
+        self._first_number = _lives.count_processes(workers)
+        self._pool = Pool(
+            max_workers=workers,
+            idle_timeout=options.idle_timeout_s,
+            on_crash=options.on_crash,
+            launcher=options.launcher,
+            executable=sys.executable,
+            arguments=_launch.zygote_arguments(options.preload, by_value),
+            max_tasks_per_worker=options.max_tasks_per_worker,
+        )
+        self._pool.prestart()
+        processes.opened(self._pool, self._first_number)
+        self.thread = ManagerThread(self)
+        _lives.register(self)
+        self.thread.start()
+
+    # Submitting.
+
+    def submit(self, function: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> Future:
+        """Hand a call to the pool; whatever is wrong with the call itself becomes its outcome.
+
+        Raises:
+            BrokenProcessPool, ShutdownExecutorError, RuntimeError: the pool takes no more tasks.
+        """
+        future = Future()
+        self._submitting.append(None)
+        try:
+            try:
+                stream, buffers = self._encode(function, args, kwargs)
+            except _pickling.PicklingError as error:
+                future._finish(None, error)
+                return future
+            self._hand_over(future, stream, buffers, _label(function))
+        finally:
+            self._submitting.pop()
+        self.start_workers()
+        return future
+
+    def _encode(
+        self, function: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]"
+    ) -> "_pickling.Encoded":
+        reducers = self._options.job_reducers
+        if self._pickling_lock is None:
+            return _pickling.encode_task(function, args, kwargs)
+        # Reducers may rely on one task being pickled at a time.
+        with self._pickling_lock:
+            return _pickling.encode_task(function, args, kwargs, reducers)
+
+    def _hand_over(
+        self, future: Future, stream: bytes, buffers: "list[memoryview]", label: str | None
+    ) -> None:
+        try:
+            task = self._pool.submit(stream, buffers)
+        except (PoolClosed, PoolBroken, PoolForked) as refusal:
+            raise self.refusal(refusal) from None
+        future._attach(self.ref, task, label)
+        # The outcome may be here before the future is known. Both sides put down what they have
+        # and then look for the other's; whoever takes the outcome out finishes the future.
+        self.pending[task] = future
+        if self._early:
+            outcome = self._early.pop(task, None)
+            if outcome is not None:
+                self.pending.pop(task, None)
+                self._settle(future, outcome)
+
+    def refusal(self, reason: BaseException | None = None) -> BaseException:
+        """Why this pool takes no more tasks, as an exception to raise."""
+        broken = self.flags.broken
+        if broken is not None:
+            return _exceptions.fresh_copy(broken)
+        if isinstance(reason, PoolBroken):
+            return _exceptions.BrokenProcessPool(str(reason))
+        if isinstance(reason, PoolForked):
+            return RuntimeError(_exceptions.IN_FORKED_CHILD)
+        if _lives.exiting():
+            return RuntimeError(_exceptions.AT_EXIT)
+        return _exceptions.ShutdownExecutorError(_exceptions.AFTER_SHUTDOWN)
+
+    def start_workers(self) -> None:
+        """Give the engine what it needs to start workers, if it wants any, and wait for their pids."""
+        if self._pool.setup_wanted():
+            self.provide_setup()
+        elif not self._unstarted:
+            return
+        self._pool.wait_spawned()
+        self._unstarted = False
+
+    def provide_setup(self) -> None:
+        """Describe this process to new workers."""
+        from . import _surroundings
+
+        options = self._options
+        try:
+            setup = _surroundings.capture(
+                options.environment,
+                options.initializer,
+                options.initargs,
+                options.result_reducers,
+                self._first_number,
+            )
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            error.__cause__ = _remote._RemoteTraceback(_remote.describe(error))
+            error.__traceback__ = None
+            self._setup_error = error
+            self._pool.setup_failed()
+            return
+        self._pool.provide_setup(setup.blob, setup.descriptors)
+
+    # What a future asks.
+
+    def cancel(self, task: int) -> bool:
+        """Withdraw a task that has not begun; True: it will never run and has no other outcome."""
+        if self.inherited or not self._pool.cancel(task):
+            return False
+        self.pending.pop(task, None)
+        return True
+
+    def started(self, task: int) -> bool:
+        """Whether a worker has begun the task."""
+        return not self.inherited and self._pool.started(task)
+
+    def answer_unreadable(self, error: BaseException) -> None:
+        """An answer could not be decoded: where a death breaks the pool, so does this, as in loky."""
+        if self._breaks_on_death and self.flags.broken is None:
+            self._break_with(error)
+
+    # What the executor asks.
+
+    def resize(self, workers: int) -> None:
+        """Change the number of workers; returns when it has taken effect or the pool has ended."""
+        self._pool.resize(workers)
+        if self._pool.setup_wanted():
+            self.provide_setup()
+        self._pool.wait_resized()
+
+    def drain(self) -> None:
+        """Take no more tasks, execute those that are accepted, then end.
+
+        Safe in a destructor, in any thread and at any moment: it takes no lock of Python.
+        """
+        self.flags.shutdown = True
+        if not self.inherited:
+            self._pool.shutdown("drain")
+
+    def kill(self) -> None:
+        """Take no more tasks, kill the workers and end."""
+        self.flags.shutdown = True
+        self.flags.kill_workers = True
+        if not self.inherited:
+            self._pool.shutdown("kill")
+
+    def join(self) -> None:
+        """Wait until the pool's life has ended; the manager thread itself does not wait."""
+        if not self.inherited and threading.current_thread() is not self.thread:
+            self.thread.join()
+
+    def running(self) -> list[int]:
+        """Numbers of the tasks that workers have begun."""
+        return [task for task in list(self.pending) if self.started(task)]
+
+    # What the manager thread does.
+
+    def next_batch(self) -> "list[Any] | None":
+        """Wait for outcomes. None: the pool's life has ended."""
+        return self._pool.next_batch()
+
+    def handle(self, item: "tuple[Any, ...]") -> None:
+        """Carry out one item of a batch."""
+        match item[0]:
+            case (
+                "value" | "raised" | "died" | "broken" | "shutdown" | "cancelled" | "undeliverable"
+            ):
+                task = item[1]
+                future = self.pending.pop(task, None)
+                if future is None:
+                    self._early[task] = item
+                    future = self.pending.pop(task, None)
+                    if future is None or self._early.pop(task, None) is None:
+                        return
+                self._settle(future, item)
+            case "setup":
+                # The thread that submits may have been faster.
+                if self._pool.setup_wanted():
+                    self.provide_setup()
+            case "worker_gone":
+                self._worker_gone(*item[1:])
+            case "notice":
+                self._notice(item[1], item[2])
+            case "broke":
+                self._broke(item[1])
+            case unknown:
+                raise RuntimeError(
+                    f"the engine reports {unknown!r}, which this version does not know"
+                )
+
+    def _settle(self, future: Future, item: "tuple[Any, ...]") -> None:
+        match item[0]:
+            case "value" | "raised":
+                future._finish_payload(item[2], item[0] == "raised")
+                if self._breaks_on_death and not future.cancelled():
+                    # loky decodes in this thread, and a failure to do so breaks its pool at once.
+                    error = future._exception
+                    if error is not None and _answers.is_unreadable(error):
+                        self.answer_unreadable(error)
+            case "died":
+                _show_stack(item[2])
+                future._finish(None, _exceptions.terminated(item[2], future._label))
+            case "broken":
+                future._finish(None, self._broken_error(item[2], future._label))
+            case "shutdown":
+                future._finish(None, self._shutdown_error())
+            case "cancelled":
+                future._finish_cancelled()
+            case "undeliverable":
+                future._finish(None, _exceptions.undeliverable(item[2]))
+
+    def _shutdown_error(self) -> BaseException:
+        broken = self.flags.broken
+        if broken is not None:
+            return _exceptions.fresh_copy(broken)
+        return _exceptions.ShutdownExecutorError(_exceptions.KILLED)
+
+    def _broken_error(self, facts: "Mapping[str, Any]", label: str | None) -> BaseException:
+        cause = self._setup_error
+        payload = facts.get("payload")
+        if payload is not None:
+            try:
+                cause = _answers.open_exception(payload.stream())
+            except BaseException as error:
+                cause = error
+        return _exceptions.pool_broken(facts, label, self._breaks_on_death, cause)
+
+    def _broke(self, facts: "Mapping[str, Any]") -> None:
+        _show_stack(facts.get("report") or {})
+        self.flags.shutdown = True
+        if self.flags.broken is None:
+            broken = self._broken_error(facts, None)
+            assert isinstance(broken, _exceptions.BrokenProcessPool)
+            self.flags.broken = broken
+
+    def _break_with(self, error: BaseException) -> None:
+        """Break the pool for a reason that the engine does not know; what is unfinished gets `error`."""
+        assert isinstance(error, _exceptions.BrokenProcessPool)
+        self.flags.broken = error
+        self.flags.shutdown = True
+        self._pool.shutdown("kill")
+
+    def _worker_gone(self, pid: int, _index: int, reason: str, facts: "Mapping[str, Any]") -> None:
+        self.processes.worker_gone(pid, facts.get("exitcode"))
+        idles_out = reason == "asked" and self._options.idle_timeout_s is not None
+        if idles_out and self._submitting and not self.flags.shutdown:
+            # A task that is just being pickled is unknown to the engine but given by the user.
+            _warn(_STOPPED_WITH_WORK)
+
+    def _notice(self, kind: str, detail: object) -> None:
+        if kind != "worker_stopped":
+            return  # A delayed spawn is tried again; the statistics count it.
+        if detail != "memory":
+            _warn(_STOPPED_WITH_WORK)
+        elif not self._warned_of_growth:
+            self._warned_of_growth = True
+            limit_bytes = _state.memory_growth_limit_bytes(
+                str((self._options.environment or {}).get("LOKY_MAX_MEMORY_LEAK_SIZE", ""))
+                or os.environ.get("LOKY_MAX_MEMORY_LEAK_SIZE")
+            )
+            _warn(_GREW.format(limit=limit_bytes / 1e6))
+
+    def crashed(self, error: BaseException) -> None:
+        """The manager thread met an error of its own: no future may wait for ever because of it."""
+        broken = _exceptions.BrokenProcessPool(f"{_exceptions.MANAGER_CRASHED} {error!r}")
+        _exceptions.with_cause(broken, _remote.describe(error))
+        self._break_with(broken)
+        self._fail_pending()
+
+    def _fail_pending(self) -> None:
+        error = self._shutdown_error()
+        while self.pending:
+            try:
+                _, future = self.pending.popitem()
+            except KeyError:
+                break
+            future._finish(None, _exceptions.fresh_copy(error))
+
+    def ended(self) -> None:
+        """The engine has delivered everything. Nothing is left to wait for."""
+        self.flags.shutdown = True
+        self._fail_pending()
+        self._early.clear()
+        self.processes.closed()
+        _lives.unregister(self)
+
+
+class ManagerThread(threading.Thread):
+    """Finishes futures as their outcomes arrive, and runs their callbacks. Ends with its pool."""
+
+    def __init__(self, life: PoolLife) -> None:
+        super().__init__(name="ExecutorManagerThread", daemon=False)
+        self._life: PoolLife | None = life
+
+    def run(self) -> None:
+        """Carry out what the engine reports until the pool's life has ended."""
+        life = self._life
+        assert life is not None
+        try:
+            self._work(life)
+        except BaseException as error:
+            life.crashed(error)
+            self._drain(life)
+        finally:
+            life.ended()
+            self._life = None
+
+    def wait_result_broken_or_wakeup(self) -> "list[Any] | None":
+        """Wait for outcomes. Looked up at each step, under the name that loky gives it."""
+        life = self._life
+        return None if life is None else life.next_batch()
+
+    def _work(self, life: PoolLife) -> None:
+        while True:
+            batch = self.wait_result_broken_or_wakeup()
+            if batch is None:
+                return
+            batch.reverse()
+            while batch:
+                # Taken out one by one: nothing may hold an answer longer than its future.
+                life.handle(batch.pop())
+
+    @staticmethod
+    def _drain(life: PoolLife) -> None:
+        """Let the engine come to its end although nobody listens any more."""
+        try:
+            while life.next_batch() is not None:
+                life._fail_pending()
+        except BaseException:
+            pass  # The engine itself is what failed; `ended` finishes what is left.
+
+
+def _label(function: object) -> str | None:
+    name = getattr(function, "__qualname__", None)
+    return name if isinstance(name, str) else type(function).__qualname__
+
+
+def _show_stack(facts: "Mapping[str, Any]") -> None:
+    """Write the fault handler's text where the worker would have written it."""
+    stack = facts.get("python_stack")
+    if not stack:
+        return
+    try:
+        os.write(2, stack.encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass
+
+
+def _warn(text: str) -> None:
+    try:
+        warnings.warn(text, UserWarning, stacklevel=2)
+    except UserWarning:
+        pass  # A filter that turns warnings into errors must not break the pool.

@@ -1,0 +1,198 @@
+"""The crash report: what is known of a worker's death, as a typed value and as text to read.
+
+Made by the manager thread from the engine's facts, when a worker has died; imported only then.
+It says nothing that is not in those facts.
+"""
+
+import dataclasses
+import enum
+import signal as _signals
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+
+class CrashCause(str, enum.Enum):
+    """Why a worker ended. The value is a plain string."""
+
+    OOM = "oom"
+    SIGNAL = "signal"
+    EXIT = "exit"
+    KILLED = "killed"
+    TIMEOUT = "timeout"
+    MEMORY_LIMIT = "memory_limit"
+    CANCELLED = "cancelled"
+    INITIALIZER = "initializer"
+    PROTOCOL = "protocol"
+    ZYGOTE = "zygote"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CrashReport:
+    """What is known of the death of a worker and of the task that this report belongs to.
+
+    Attributes:
+        cause: why the worker ended.
+        signal: name of the signal that ended it (`"SIGSEGV"`), if one did.
+        exitcode: exit status, or the negative number of the signal.
+        pid: process id of the worker.
+        worker: the worker's place in its pool, from 0.
+        task: name of the task's function, or what its submitter called it.
+        attempt: which try at the task this was, from 1; 0 if none had been made.
+        started: whether the task had begun in that worker.
+        runtime_s: how long the task had been running, in seconds.
+        peak_rss_bytes: largest resident set of the worker, in bytes.
+        python_stack: Python stacks of the worker's threads at its death, from the fault handler.
+    """
+
+    cause: CrashCause
+    signal: str | None = None
+    exitcode: int | None = None
+    pid: int | None = None
+    worker: int | None = None
+    task: str | None = None
+    attempt: int = 0
+    started: bool = False
+    runtime_s: float | None = None
+    peak_rss_bytes: int | None = None
+    python_stack: str | None = None
+
+    def as_dict(self) -> "dict[str, Any]":
+        """The fields as plain values that can be written as JSON."""
+        fields = dataclasses.asdict(self)
+        fields["cause"] = self.cause.value
+        return fields
+
+
+def report_from(facts: "Mapping[str, Any]", task: str | None, owns_task: bool) -> CrashReport:
+    """The report on the death of a worker, for one task.
+
+    Args:
+        facts: the engine's report.
+        task: label of the task.
+        owns_task: whether the facts on attempt and run time are about this very task. Where the
+            pool broke, they are about another one.
+    """
+    try:
+        cause = CrashCause(facts.get("cause"))
+    except ValueError:
+        cause = CrashCause.ZYGOTE if facts.get("cause") == "launcher" else CrashCause.SIGNAL
+    exitcode = facts.get("exitcode")
+    return CrashReport(
+        cause=cause,
+        signal=facts.get("signal") or signal_name(exitcode),
+        exitcode=exitcode,
+        pid=facts.get("pid"),
+        worker=facts.get("worker"),
+        task=task,
+        attempt=(facts.get("attempt") or 0) if owns_task else 0,
+        started=bool(facts.get("started")) and owns_task,
+        runtime_s=facts.get("runtime_s") if owns_task else None,
+        peak_rss_bytes=facts.get("peak_rss_bytes"),
+        python_stack=facts.get("python_stack") or None,
+    )
+
+
+def signal_name(exitcode: int | None) -> str | None:
+    """Name of the signal in a negative exit code; None if there is none or it has no name."""
+    if exitcode is None or exitcode >= 0:
+        return None
+    try:
+        return _signals.Signals(-exitcode).name
+    except ValueError:
+        return None
+
+
+def exit_code_text(exitcode: int | None) -> str:
+    """An exit code in the form that users of loky search their logs for: `SIGSEGV(-11)`, `EXIT(1)`."""
+    if exitcode is None:
+        return "UNKNOWN"
+    if exitcode == 255:
+        return "UNKNOWN(255)"
+    if exitcode >= 0:
+        return f"EXIT({exitcode})"
+    return f"{signal_name(exitcode) or 'UNKNOWN'}({exitcode})"
+
+
+_ADVICE = {
+    "SIGSEGV": "Native code read or wrote memory that is not its own: look at the library on top of the stack.",
+    "SIGBUS": "Native code touched a mapping whose file had shrunk, or memory that could not be provided.",
+    "SIGABRT": "Native code gave up by abort(): its own message is in the output of the program, above.",
+    "SIGFPE": "Native code made an arithmetic error, such as a division of an integer by zero.",
+    "SIGILL": "Native code holds an instruction that this processor does not have: look for a wrong build.",
+    "SIGKILL": (
+        "Look into the kernel's log (dmesg) for an out-of-memory kill; fewer workers or smaller "
+        "tasks need less memory."
+    ),
+    "SIGTERM": "Someone asked this process to end: look at what manages the processes of this machine.",
+}
+
+
+def _what_happened(report: CrashReport) -> str:
+    name = report.signal or exit_code_text(report.exitcode)
+    if report.cause is CrashCause.PROTOCOL:
+        return "sent bytes that are no message, and was ended"
+    if report.cause is CrashCause.ZYGOTE:
+        return "ended because the process that starts the workers died"
+    if report.cause is CrashCause.KILLED:
+        return f"was ended by {name} at the request of this program"
+    if report.cause is CrashCause.EXIT or (report.exitcode is not None and report.exitcode >= 0):
+        return f"left without answering, with exit code {report.exitcode}"
+    if report.signal == "SIGKILL":
+        return "was killed by SIGKILL from outside; possibly out of memory"
+    if report.signal == "SIGTERM":
+        return "was ended by SIGTERM from outside"
+    return f"was killed by {name}"
+
+
+def _advice(report: CrashReport) -> str:
+    if report.cause is CrashCause.PROTOCOL:
+        return "Look for code in the task that writes to descriptors that it did not open."
+    if report.cause is CrashCause.ZYGOTE:
+        return "Look for what killed it; the tasks can be submitted again."
+    if report.cause is CrashCause.KILLED:
+        return "The task can be submitted again."
+    if report.exitcode is not None and report.exitcode >= 0:
+        return "Look for os._exit() in the task, or for exit() in native code that it calls."
+    return _ADVICE.get(report.signal or "", "The task can be submitted again if it may run twice.")
+
+
+def _evidence(report: CrashReport) -> str:
+    facts = []
+    if report.pid is not None:
+        facts.append(f"pid {report.pid}")
+    if report.worker is not None:
+        facts.append(f"worker {report.worker}")
+    if report.task is not None:
+        facts.append(f"task {report.task}")
+    if report.attempt:
+        facts.append(f"attempt {report.attempt}")
+    if report.started and report.runtime_s is not None:
+        facts.append(f"ran for {report.runtime_s:.3g} s")
+    if report.peak_rss_bytes:
+        facts.append(f"peak memory {report.peak_rss_bytes / 2**20:.1f} MiB")
+    return ", ".join(facts)
+
+
+def crash_text(report: CrashReport) -> str:
+    """The message of a `TerminatedWorkerError`: what happened, the evidence, what to do."""
+    if report.started:
+        subject = "The worker process that ran this task"
+    else:
+        subject = "A worker process of this pool"
+    lines = [f"{subject} {_what_happened(report)}."]
+    if not report.started:
+        lines.append("The pool is broken; this task had not been finished when it broke.")
+    evidence = _evidence(report)
+    if evidence:
+        lines.append(f"Evidence: {evidence}.")
+    lines.append(f"The exit codes of the workers are {{{exit_code_text(report.exitcode)}}}.")
+    if report.python_stack:
+        lines.append(f"Python stack of the worker:\n{report.python_stack.rstrip()}")
+    lines.append(_advice(report))
+    return "\n".join(lines)

@@ -1,0 +1,30 @@
+"""Facts of this process that every part of the package may read: whether it is a worker, how deep.
+
+Owned by the worker's start (`_world`), which sets them once. A leaf: it imports nothing, so that a
+worker can have it before anything else is loaded.
+"""
+
+depth = 0
+"""Nesting: 0 in a user's process, parent's depth + 1 in a worker."""
+
+identity: tuple[int, ...] = ()
+"""The numbers in the name of this worker, outermost first: `LokyProcess-1:3` has `(1, 3)`."""
+
+result_reducers: dict[type, object] | None = None
+"""In a worker: the reducers for what it sends back, by exact type."""
+
+default_memory_growth_bytes = 300_000_000
+"""Growth of the resident set, in bytes, after which a worker is replaced between two tasks."""
+
+
+def memory_growth_limit_bytes(text: str | None) -> int:
+    """The limit that `LOKY_MAX_MEMORY_LEAK_SIZE` asks for, in bytes; float syntax is allowed.
+
+    A text that is no number gives the default: a worker must not fail to start for it.
+    """
+    if not text:
+        return default_memory_growth_bytes
+    try:
+        return int(float(text))
+    except (ValueError, OverflowError):
+        return default_memory_growth_bytes

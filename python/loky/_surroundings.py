@@ -1,0 +1,202 @@
+"""Describes to a new worker the process that owns it: the setup, made anew for each start.
+
+Runs in the thread that wants workers. What it writes is read by `_world` and `_child` in the
+worker. It changes nothing in this process.
+"""
+
+import multiprocessing.context
+import os
+import signal
+import sys
+from _pickle import dumps
+from multiprocessing.process import current_process
+
+from . import _pickling, _state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+_start_directory: str | None
+try:
+    _start_directory = os.getcwd()
+except OSError:
+    _start_directory = None
+
+
+class _PassedDescriptor:
+    """What multiprocessing puts in place of a descriptor that a child inherits by number."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def detach(self) -> int:
+        """The number, which is the same in the child."""
+        return self._number
+
+
+class _Inheritance:
+    """Stands for the child that is being started, as far as multiprocessing's objects ask.
+
+    Locks, queues and connections let themselves be pickled only while a child is started, and name
+    to it the descriptors that the child is to have.
+    """
+
+    DupFd = _PassedDescriptor
+
+    def __init__(self) -> None:
+        self.descriptors: list[int] = []
+
+    def duplicate_for_child(self, number: int) -> int:
+        """Have the child inherit this descriptor under the same number."""
+        self.descriptors.append(number)
+        return number
+
+
+class Setup:
+    """A setup, ready for the engine.
+
+    Attributes:
+        blob: the description, pickled from built-in types.
+        descriptors: pairs of a descriptor here and its number in the worker.
+    """
+
+    def __init__(self, blob: bytes, descriptors: "list[tuple[int, int]]") -> None:
+        self.blob = blob
+        self.descriptors = descriptors
+
+
+def capture(
+    environment: "Mapping[str, Any] | None",
+    initializer: "Callable[..., object] | None",
+    initargs: "tuple[Any, ...]",
+    result_reducers: "_pickling.Reducers | None",
+    first_number: int,
+) -> Setup:
+    """Describe this process as it is now.
+
+    Args:
+        environment: variables over those of `os.environ`; values are turned into strings.
+        initializer: called first in the worker, with `initargs`.
+        initargs: its arguments; may hold what can only be inherited, such as locks.
+        result_reducers: how results are pickled in the worker, by exact type.
+        first_number: number of processes of this name that were started before this pool's.
+
+    Raises:
+        BaseException: whatever pickling the initializer, its arguments or the reducers raises.
+    """
+    inheritance = _Inheritance()
+    process: Any = current_process()
+    directory = _directory()
+    setup = {
+        "environment": {**os.environ, **{k: str(v) for k, v in (environment or {}).items()}},
+        "directory": directory,
+        "umask": _umask(),
+        "affinity": _affinity(),
+        "niceness": _niceness(),
+        "path": [entry or directory or _start_directory or "/" for entry in sys.path],
+        "argv": list(sys.argv),
+        "depth": _state.depth + 1,
+        "identity": _state.identity,
+        "first_number": first_number,
+        "authkey": bytes(process.authkey),
+        "owner_pid": os.getpid(),
+        "owner_name": process.name,
+        "logging": _logging(),
+        "tracker": _tracker(inheritance),
+        "ignores_interrupt": signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
+        "reducers": None,
+        "initializer": None,
+    }
+    if result_reducers:
+        setup["reducers"] = _in_band(result_reducers)
+    if initializer is not None:
+        spawning: Any = multiprocessing.context.set_spawning_popen
+        spawning(inheritance)
+        try:
+            setup["initializer"] = _in_band((initializer, initargs))
+        finally:
+            spawning(None)
+    numbers = dict.fromkeys((*_standard_streams(), *inheritance.descriptors))
+    return Setup(dumps(setup, 5), [(number, number) for number in numbers])
+
+
+def _in_band(value: "Any") -> bytes:
+    """Pickle without buffers outside the stream."""
+    from io import BytesIO
+
+    from ._by_value import ByValuePickler
+
+    stream = BytesIO()
+    ByValuePickler(stream).dump(value)
+    return stream.getvalue()
+
+
+def _standard_streams() -> list[int]:
+    """Output descriptors that are open: a worker writes where its owner writes now."""
+    numbers = []
+    for number in (1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            continue
+        numbers.append(number)
+    return numbers
+
+
+def _directory() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
+
+
+def _umask() -> int:
+    """The umask, read without setting it: setting is the only portable way but is seen by threads."""
+    try:
+        with open("/proc/self/status", "rb") as status:
+            for line in status:
+                if line.startswith(b"Umask:"):
+                    return int(line.split()[1], 8)
+    except (OSError, ValueError):
+        pass
+    return 0o022
+
+
+def _affinity() -> "set[int] | None":
+    try:
+        return os.sched_getaffinity(0)
+    except (AttributeError, OSError):
+        return None
+
+
+def _niceness() -> int | None:
+    try:
+        return os.getpriority(os.PRIO_PROCESS, 0)
+    except (AttributeError, OSError):
+        return None
+
+
+def _logging() -> "tuple[int, bool, str | None] | None":
+    """Level, whether to standard error, and layout of multiprocessing's logger, if it is in use."""
+    util: Any = sys.modules.get("multiprocessing.util")
+    logger = getattr(util, "_logger", None)
+    if logger is None:
+        return None
+    layout = None
+    for handler in logger.handlers[:1]:
+        layout = getattr(handler.formatter, "_fmt", None)
+    return logger.getEffectiveLevel(), bool(util._log_to_stderr), layout
+
+
+def _tracker(inheritance: _Inheritance) -> "tuple[int, int | None] | None":
+    """The running resource tracker of multiprocessing, which workers are to share."""
+    module: Any = sys.modules.get("multiprocessing.resource_tracker")
+    if module is None:
+        return None
+    shared = module._resource_tracker
+    if shared._fd is None:
+        return None
+    inheritance.duplicate_for_child(shared._fd)
+    return shared._fd, shared._pid

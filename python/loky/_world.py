@@ -1,0 +1,205 @@
+"""Makes a new worker's process look like a child of its owner: environment, paths, name, parent.
+
+A worker is forked from a helper that was started some time ago; what it must see is the owner's
+state now, which comes as the setup. Runs once per worker, in the worker. It never talks to the pool.
+"""
+
+import os
+import sys
+
+from . import _state
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Setup = dict[str, Any]
+
+
+def enter(setup: "Setup", worker_number: int) -> None:
+    """Take over the owner's surroundings.
+
+    The environment comes first: modules that read it on import must find it in place.
+
+    Args:
+        setup: what `_surroundings.capture` wrote.
+        worker_number: the worker's number in its pool, from 1.
+    """
+    _enter_environment(setup["environment"])
+    _enter_directory(setup["directory"])
+    os.umask(setup["umask"])
+    _enter_scheduling(setup)
+    sys.path[:] = setup["path"]
+    sys.argv[:] = setup["argv"]
+    _replace_main()
+    _state.depth = setup["depth"]
+    _state.identity = (*setup["identity"], setup["first_number"] + worker_number)
+    reload_process_values()
+    _present(setup)
+    _forget_parents_randomness()
+
+
+def _enter_environment(wanted: "dict[str, str]") -> None:
+    environment = os.environ
+    for name in [name for name in environment if name not in wanted]:
+        del environment[name]
+    for name, value in wanted.items():
+        if environment.get(name) != value:
+            environment[name] = value
+
+
+def _enter_directory(path: str | None) -> None:
+    if path is None:
+        return
+    try:
+        os.chdir(path)
+    except OSError:
+        pass  # It was removed: the parent, too, stands in a directory that has no name.
+
+
+def _enter_scheduling(setup: "Setup") -> None:
+    try:
+        if setup["affinity"] is not None and os.sched_getaffinity(0) != setup["affinity"]:
+            os.sched_setaffinity(0, setup["affinity"])
+        if setup["niceness"] is not None:
+            own = os.getpriority(os.PRIO_PROCESS, 0)
+            if own != setup["niceness"]:
+                os.setpriority(os.PRIO_PROCESS, 0, setup["niceness"])
+    except (OSError, AttributeError):
+        pass  # CPUs were taken away meanwhile, or this system has no such call.
+
+
+def _replace_main() -> None:
+    """Give tasks a `__main__` of their own, without this program's names and not the user's script."""
+    main = type(sys)("__mp_main__")
+    main.__dict__["__builtins__"] = sys.modules["builtins"]
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = main
+
+
+def reload_process_values() -> None:
+    """Set what a module of this package read too early, if a preloaded module has imported it."""
+    module: Any = sys.modules.get("loky.process_executor")
+    if module is not None:
+        module.read_environment()
+
+
+def _forget_parents_randomness() -> None:
+    """`random` reseeds itself after a fork by its own hook; these do not."""
+    numpy_random: Any = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()
+    uuid: Any = sys.modules.get("uuid")
+    if uuid is not None:
+        uuid._last_timestamp = None
+
+
+class _PresentOnImport:
+    """A finder that lets multiprocessing be imported as usual and then sets the process's identity.
+
+    Most tasks never need multiprocessing, and importing it is a good part of a worker's start.
+    """
+
+    def __init__(self, setup: "Setup") -> None:
+        self._setup = setup
+
+    def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
+        if name != "multiprocessing.process" or self not in sys.meta_path:
+            return None
+        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        from importlib.machinery import PathFinder
+
+        spec = PathFinder.find_spec(name, path)
+        if spec is not None and spec.loader is not None:
+            loader: Any = spec.loader
+            execute = loader.exec_module
+
+            def exec_and_present(module: "Any") -> None:
+                execute(module)
+                _identify(module, self._setup)
+
+            loader.exec_module = exec_and_present
+        return spec
+
+
+def _present(setup: "Setup") -> None:
+    module = sys.modules.get("multiprocessing.process")
+    if module is not None:
+        _identify(module, setup)
+    else:
+        sys.meta_path.insert(0, _PresentOnImport(setup))  # type: ignore[arg-type]
+    if setup["logging"] is not None:
+        _follow_logging(setup["logging"])
+    if setup["tracker"] is not None:
+        _share_tracker(setup["tracker"])
+
+
+def _identify(module: "Any", setup: "Setup") -> None:
+    """Set what `multiprocessing.current_process()` and `parent_process()` answer."""
+
+    class LokyProcess(module.BaseProcess):
+        """A worker of a process pool."""
+
+        def __init__(self) -> None:
+            self._identity = _state.identity
+            self._config = {
+                "authkey": module.AuthenticationString(setup["authkey"]),
+                "semprefix": "/mp",
+            }
+            self._parent_pid = setup["owner_pid"]
+            self._parent_name = setup["owner_name"]
+            self._popen = None
+            self._closed = False
+            self._target = None
+            self._args = ()
+            self._kwargs: dict[str, Any] = {}
+            self._name = worker_name(_state.identity)
+
+        def close(self) -> None:
+            """A process does not close itself."""
+
+    class OwnerProcess(module._ParentProcess):
+        """The process that owns the pool; watched by a descriptor of it, opened at need."""
+
+        _opened = None
+
+        @property
+        def _sentinel(self) -> "Any":
+            if self._opened is None:
+                self._opened = os.pidfd_open(setup["owner_pid"])
+            return self._opened
+
+        @_sentinel.setter
+        def _sentinel(self, value: "Any") -> None:
+            self._opened = value
+
+    module._current_process = LokyProcess()
+    module._parent_process = OwnerProcess(setup["owner_name"], setup["owner_pid"], None)
+
+
+def worker_name(identity: tuple[int, ...]) -> str:
+    """`LokyProcess-3`; in a nested pool `LokyProcess-1:3`."""
+    return "LokyProcess-" + ":".join(map(str, identity))
+
+
+def _follow_logging(logging_state: "tuple[int, bool, str | None]") -> None:
+    """Log as the parent does through multiprocessing's logger."""
+    level, to_stderr, layout = logging_state
+    from multiprocessing import util
+
+    logger = util.get_logger()
+    if to_stderr:
+        util.log_to_stderr()
+    logger.setLevel(level)
+    if layout is not None and logger.handlers:
+        import logging
+
+        logger.handlers[0].setFormatter(logging.Formatter(layout))
+    util.info("worker started")
+
+
+def _share_tracker(tracker: "tuple[int, int | None]") -> None:
+    """Use the resource tracker of the parent, over the descriptor that was placed here."""
+    from multiprocessing import resource_tracker
+
+    shared: Any = resource_tracker._resource_tracker
+    shared._fd, shared._pid = tracker

@@ -1,0 +1,355 @@
+"""`ProcessPoolExecutor`: the executor that a user holds, and the names that loky has beside it.
+
+The executor starts nothing until its first task. What is started then lives in `_pool`; when the
+last reference to the executor goes, the pool executes what it has accepted and ends.
+"""
+
+import concurrent.futures
+import operator
+import os
+import sys
+import threading
+import time
+import weakref
+from multiprocessing.process import current_process
+
+from . import _exceptions, _lives, _map, _pickling, _pool, _state
+from ._base import Future
+from ._cpu_count import cpu_count
+from ._exceptions import (
+    BrokenProcessPool,
+    LokyRecursionError,
+    ShutdownExecutorError,
+    TerminatedWorkerError,
+)
+from ._processes import WorkerTable
+from ._remote import _ExceptionWithTraceback, _RemoteTraceback
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from types import TracebackType
+    from typing import Any, NoReturn, ParamSpec, Self, TypeVar
+
+    P = ParamSpec("P")
+    T = TypeVar("T")
+
+BrokenExecutor = BrokenProcessPool
+
+__all__ = [
+    "BrokenExecutor",
+    "BrokenProcessPool",
+    "LokyRecursionError",
+    "ProcessPoolExecutor",
+    "ShutdownExecutorError",
+    "TerminatedWorkerError",
+    "_ExceptionWithTraceback",
+    "_RemoteTraceback",
+]
+
+EXTRA_QUEUED_CALLS = 1
+_MEMORY_LEAK_CHECK_DELAY = 1.0
+_USE_PSUTIL = True
+_MAX_MEMORY_LEAK_SIZE: int
+_CURRENT_DEPTH: int
+MAX_DEPTH: int
+
+
+def read_environment() -> None:
+    """Set the values that come from the environment; a worker does so again when it starts."""
+    global MAX_DEPTH, _CURRENT_DEPTH, _MAX_MEMORY_LEAK_SIZE
+    MAX_DEPTH = int(os.environ.get("LOKY_MAX_DEPTH", 10))
+    _CURRENT_DEPTH = _state.depth
+    _MAX_MEMORY_LEAK_SIZE = _state.memory_growth_limit_bytes(
+        os.environ.get("LOKY_MAX_MEMORY_LEAK_SIZE")
+    )
+
+
+read_environment()
+
+_ON_CRASH = ("recover", "break")
+_LAUNCHERS = ("zygote", "exec")
+_START_METHODS = ("loky", "loky_init_main", "spawn", "fork", "forkserver")
+
+
+def _choice(
+    name: str, given: str | None, variable: str, allowed: tuple[str, ...], default: str
+) -> str:
+    value = given if given is not None else os.environ.get(variable) or default
+    if value not in allowed:
+        source = name if given is not None else f"the variable {variable}"
+        raise ValueError(f"{source} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
+    return value
+
+
+def check_context(context: "Any") -> "Any":
+    """Check a context or its name; every one but fork is served by this package's own workers.
+
+    Raises:
+        ValueError: no context has this name, or its start method is fork, which would copy the
+            threads and locks of this process in an unknown state.
+    """
+    method = context if context is None or isinstance(context, str) else context.get_start_method()
+    if method is None:
+        return None
+    if method not in _START_METHODS:
+        raise ValueError(f"Unknown context {method!r}. It must be one of {list(_START_METHODS)}.")
+    if method == "fork":
+        raise ValueError(
+            "The start method 'fork' cannot be used: it copies the threads and locks of this process "
+            "in an unknown state. Leave the context out."
+        )
+    return context
+
+
+def _check_depth() -> None:
+    if MAX_DEPTH > 0 and _CURRENT_DEPTH + 1 > MAX_DEPTH:
+        raise LokyRecursionError(
+            f"Could not create an executor at nesting level {_CURRENT_DEPTH + 1}: the limit is "
+            f"MAX_DEPTH={MAX_DEPTH}. If pools are meant to be nested that deep, set the environment "
+            "variable LOKY_MAX_DEPTH."
+        )
+
+
+def _check_workers(max_workers: int | None) -> int:
+    if max_workers is None:
+        return cpu_count()
+    if max_workers <= 0:
+        raise ValueError("max_workers must be greater than 0")
+    return operator.index(max_workers)
+
+
+def _check_tasks_per_child(count: int | None) -> int | None:
+    if count is None:
+        return None
+    if not isinstance(count, int):
+        raise TypeError("max_tasks_per_child must be an integer")
+    if count <= 0:
+        raise ValueError("max_tasks_per_child must be >= 1")
+    return count
+
+
+class ProcessPoolExecutor(concurrent.futures.Executor):
+    """A pool of worker processes that survives its tasks.
+
+    The first task starts all workers at once. Tasks may be any function, also a lambda or one of
+    the main script, which needs no `__main__` guard. Arguments are pickled by `submit`, so they are
+    what they were then. Behaviour not told here is that of `concurrent.futures`.
+
+    Args:
+        max_workers: number of workers; `cpu_count()` if None.
+        job_reducers: functions that reduce an object for pickling, by exact type, for tasks.
+        result_reducers: the same for results; None means `job_reducers`, an empty mapping none.
+        timeout: seconds after which an idle worker leaves; None: never. The next task refills the
+            pool.
+        context: None or a multiprocessing context, or its name, as loky takes it; every one but
+            fork is served by this package's own workers.
+        initializer: called first in each worker.
+        initargs: its arguments. They may hold multiprocessing's locks, events and queues.
+        env: variables set in the workers over those of this process, before anything is imported.
+        on_crash: "recover": a dead worker costs the task that it was running and nothing else.
+            "break": it breaks the pool and fails every unfinished task, as in loky. None: what
+            `LOKY_ON_CRASH` says, else "recover".
+        launcher: "zygote": workers are forked from a small helper. "exec": each is a freshly
+            executed interpreter. None: what `LOKY_LAUNCHER` says, else what the system allows.
+        preload: names of modules that the helper imports once for all workers. They must not start
+            threads.
+        mp_context: the standard library's name for `context`.
+        max_tasks_per_child: tasks after which a worker is replaced; None: no limit.
+
+    Raises:
+        ValueError: `max_workers` or `max_tasks_per_child` is less than 1, or a choice is unknown.
+        TypeError: a number is none, or `initializer` cannot be called.
+        LokyRecursionError: pools are nested deeper than `LOKY_MAX_DEPTH` (10).
+    """
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        job_reducers: "Mapping[type, Callable[[Any], Any]] | None" = None,
+        result_reducers: "Mapping[type, Callable[[Any], Any]] | None" = None,
+        timeout: float | None = None,
+        context: "Any" = None,
+        initializer: "Callable[..., object] | None" = None,
+        initargs: "tuple[Any, ...]" = (),
+        env: "Mapping[str, Any] | None" = None,
+        *,
+        on_crash: str | None = None,
+        launcher: str | None = None,
+        preload: "Sequence[str]" = (),
+        mp_context: "Any" = None,
+        max_tasks_per_child: int | None = None,
+    ) -> None:
+        _check_depth()
+        self._max_workers = _check_workers(max_workers)
+        if context is not None and mp_context is not None:
+            raise ValueError("give either context or mp_context, not both")
+        self._context = check_context(context if context is not None else mp_context)
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        self._timeout = timeout
+        self._env = env
+        self._initializer = initializer
+        self._initargs = initargs
+        default_launcher = "zygote" if sys.platform == "linux" else "exec"
+        self._options = _pool.PoolOptions(
+            idle_timeout_s=None if timeout is None else max(0.0, float(timeout)),
+            initializer=initializer,
+            initargs=tuple(initargs),
+            environment=env,
+            job_reducers=job_reducers,
+            result_reducers=job_reducers if result_reducers is None else result_reducers,
+            on_crash=_choice("on_crash", on_crash, "LOKY_ON_CRASH", _ON_CRASH, "recover"),
+            launcher=_choice("launcher", launcher, "LOKY_LAUNCHER", _LAUNCHERS, default_launcher),
+            preload=(preload,) if isinstance(preload, str) else tuple(preload),
+            max_tasks_per_worker=_check_tasks_per_child(max_tasks_per_child),
+        )
+        self._flags = _pool.ExecutorFlags()
+        self._processes = WorkerTable()
+        self._start_lock = threading.Lock()
+        self._life: _pool.PoolLife | None = None
+
+    def submit(self, fn: "Callable[P, T]", /, *args: "P.args", **kwargs: "P.kwargs") -> "Future[T]":
+        """Schedule a call; its future gives what it returns or raises.
+
+        Never raises because of the call itself: what cannot be pickled or called is the outcome of
+        its future. Never waits for a worker to be free. When the call starts workers, it returns
+        once they have process ids.
+
+        Raises:
+            BrokenProcessPool: the pool is broken; the same error, in a new object, that its tasks
+                got.
+            ShutdownExecutorError: the executor has been shut down.
+            RuntimeError: the interpreter is shutting down, or this process is a forked child of the
+                one that owns the pool.
+        """
+        life = self._life
+        if life is None or life.inherited or self._flags.shutdown:
+            life = self._open(fn)
+        return life.submit(fn, args, kwargs)
+
+    def _open(self, function: object) -> _pool.PoolLife:
+        """The started pool, or the reason why there is none."""
+        with self._start_lock:
+            life = self._life
+            if life is not None and life.inherited:
+                raise RuntimeError(_exceptions.IN_FORKED_CHILD)
+            if self._flags.shutdown:
+                self._refuse(life)
+            if life is None:
+                if current_process().daemon:
+                    raise AssertionError("daemonic processes are not allowed to have children")
+                by_value = not _pickling.is_importable(function)
+                life = _pool.PoolLife(
+                    self._options, self._flags, self._processes, self._max_workers, by_value
+                )
+                self._life = life
+            return life
+
+    def _refuse(self, life: _pool.PoolLife | None) -> "NoReturn":
+        if life is not None:
+            raise life.refusal()
+        if _lives.exiting():
+            raise RuntimeError(_exceptions.AT_EXIT)
+        raise ShutdownExecutorError(_exceptions.AFTER_SHUTDOWN)
+
+    def map(
+        self,
+        fn: "Callable[..., T]",
+        *iterables: "Iterable[Any]",
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+        **_ignored: "Any",
+    ) -> "Iterator[T]":
+        """As the builtin `map`, with the calls made in the workers, in the order of the input.
+
+        All input is consumed and submitted before this returns, unless `buffersize` is given.
+        Closing the iterator, or an error in it, cancels the rest. Unknown keyword arguments are
+        ignored, as in loky.
+
+        Args:
+            timeout: seconds from this call until the last result; then `TimeoutError`.
+            chunksize: calls that travel as one task; if one of them raises, the chunk is lost.
+            buffersize: longest run of submitted calls ahead of the result being taken.
+
+        Raises:
+            ValueError: a size is less than 1.
+            TypeError: `buffersize` is no integer.
+        """
+        deadline_s = None if timeout is None else time.monotonic() + timeout
+        _map.check_sizes(chunksize, buffersize)
+        calls = _map.calls_of(fn, iterables, chunksize)
+        futures = _map.submit_ahead(self.submit, calls, buffersize)
+        return _map.results(futures, calls, weakref.ref(self), deadline_s, chunksize > 1)
+
+    def shutdown(
+        self, wait: bool = True, kill_workers: bool = False, *, cancel_futures: bool = False
+    ) -> None:
+        """Take no more tasks, and end the pool. May be called again, in any way, from any thread.
+
+        Called from a done-callback, which runs in the thread that would be waited for, it does not
+        wait.
+
+        Args:
+            wait: return when every accepted task is done and every worker has ended.
+            kill_workers: kill the workers and their descendants at once; unfinished tasks end with
+                `ShutdownExecutorError`.
+            cancel_futures: cancel the tasks that have not begun.
+        """
+        with self._start_lock:
+            self._flags.shutdown = True
+            if kill_workers:
+                self._flags.kill_workers = True
+            life = self._life
+        if life is None:
+            return
+        if kill_workers:
+            life.kill()
+        else:
+            life.drain()
+        if cancel_futures:
+            for future in list(life.pending.values()):
+                future.cancel()
+        if wait:
+            life.join()
+
+    def __del__(self) -> None:
+        life = getattr(self, "_life", None)
+        if life is not None:
+            life.drain()
+        elif hasattr(self, "_flags"):
+            self._flags.shutdown = True
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: "TracebackType | None",
+    ) -> None:
+        self.shutdown(wait=True)
+
+    def __enter__(self) -> "Self":
+        return self
+
+    def __reduce__(self) -> "NoReturn":
+        raise TypeError(
+            f"cannot pickle {type(self).__name__!r} object: a pool belongs to its process"
+        )
+
+    # What programs and suites read on loky's executors.
+
+    @property
+    def _executor_manager_thread(self) -> threading.Thread | None:
+        life = self._life
+        return None if life is None or self._flags.shutdown else life.thread
+
+    @property
+    def _pending_work_items(self) -> "dict[int, Future[Any]]":
+        life = self._life
+        return {} if life is None else life.pending
+
+    @property
+    def _running_work_items(self) -> list[int]:
+        life = self._life
+        return [] if life is None else life.running()

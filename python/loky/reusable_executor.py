@@ -1,0 +1,223 @@
+"""The executor that a thread keeps: `get_reusable_executor` and the rules of its reuse.
+
+Each thread has one slot. What is in it goes with the thread.
+"""
+
+import concurrent.futures
+import itertools
+import threading
+import warnings
+
+from . import process_executor
+from ._cpu_count import cpu_count
+from .process_executor import ProcessPoolExecutor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any, Self
+
+    Reducers = Mapping[type, Callable[[Any], Any]]
+
+__all__ = ["get_reusable_executor"]
+
+_RESIZE_WITH_WORK = (
+    "Trying to resize an executor with running jobs: waiting for jobs completion before resizing."
+)
+
+_executor_ids = itertools.count()
+
+
+class _Slot(threading.local):
+    """One thread's executor and the arguments that it was made with."""
+
+    executor: "_ReusablePoolExecutor | None" = None
+    arguments: "dict[str, Any] | None" = None
+
+
+_slot = _Slot()
+
+
+def __getattr__(name: str) -> "Any":
+    # Programs read these two to stop the pool of another library; they answer for this thread.
+    if name == "_executor":
+        return _slot.executor
+    if name == "_executor_kwargs":
+        return _slot.arguments
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def get_reusable_executor(
+    max_workers: int | None = None,
+    context: "Any" = None,
+    timeout: float | None = 10,
+    kill_workers: bool = False,
+    reuse: "bool | str" = "auto",
+    job_reducers: "Reducers | None" = None,
+    result_reducers: "Reducers | None" = None,
+    initializer: "Callable[..., object] | None" = None,
+    initargs: "tuple[Any, ...]" = (),
+    env: "Mapping[str, Any] | None" = None,
+) -> "_ReusablePoolExecutor":
+    """The calling thread's executor: created, reused, resized or replaced.
+
+    It is reused when the other arguments equal those that it was made with. One that is broken or
+    shut down is replaced, and so is one that a forked child has inherited.
+
+    Args:
+        max_workers: number of workers; None: `cpu_count()`, or with `reuse=True` as many as there
+            are. Another number resizes the pool, after its tasks are done.
+        context: see `ProcessPoolExecutor`.
+        timeout: seconds after which an idle worker leaves.
+        kill_workers: when the executor is replaced, kill its workers instead of waiting for its
+            tasks.
+        reuse: "auto": as said. True: reuse whatever the other arguments; the old ones stay in
+            force. False: never.
+        job_reducers: see `ProcessPoolExecutor`.
+        result_reducers: see `ProcessPoolExecutor`.
+        initializer: see `ProcessPoolExecutor`.
+        initargs: see `ProcessPoolExecutor`.
+        env: see `ProcessPoolExecutor`.
+
+    Raises:
+        ValueError: `max_workers` is less than 1, or the context is unknown or fork.
+        TypeError: `initializer` cannot be called.
+    """
+    executor, _ = _ReusablePoolExecutor.get_reusable_executor(
+        max_workers=max_workers,
+        context=context,
+        timeout=timeout,
+        kill_workers=kill_workers,
+        reuse=reuse,
+        job_reducers=job_reducers,
+        result_reducers=result_reducers,
+        initializer=initializer,
+        initargs=initargs,
+        env=env,
+    )
+    return executor
+
+
+class _ReusablePoolExecutor(ProcessPoolExecutor):
+    """The executor in a thread's slot. joblib derives from this class."""
+
+    def __init__(
+        self,
+        max_workers: int | None = None,
+        context: "Any" = None,
+        timeout: float | None = None,
+        executor_id: int = 0,
+        job_reducers: "Reducers | None" = None,
+        result_reducers: "Reducers | None" = None,
+        initializer: "Callable[..., object] | None" = None,
+        initargs: "tuple[Any, ...]" = (),
+        env: "Mapping[str, Any] | None" = None,
+    ) -> None:
+        super().__init__(
+            max_workers=max_workers,
+            context=context,
+            timeout=timeout,
+            job_reducers=job_reducers,
+            result_reducers=result_reducers,
+            initializer=initializer,
+            initargs=initargs,
+            env=env,
+        )
+        self.executor_id = executor_id
+        # Larger pools than this are made anew instead of resized.
+        self.queue_size = 2 * max(cpu_count(), self._max_workers) + 1
+        # Held by users around what must not meet a resize; never by a thread that waits for tasks.
+        self._submit_resize_lock = threading.RLock()
+
+    @classmethod
+    def get_reusable_executor(
+        cls,
+        max_workers: int | None = None,
+        context: "Any" = None,
+        timeout: float | None = 10,
+        kill_workers: bool = False,
+        reuse: "bool | str" = "auto",
+        job_reducers: "Reducers | None" = None,
+        result_reducers: "Reducers | None" = None,
+        initializer: "Callable[..., object] | None" = None,
+        initargs: "tuple[Any, ...]" = (),
+        env: "Mapping[str, Any] | None" = None,
+    ) -> "tuple[Self, bool]":
+        """The executor for this thread, and whether it is the one that was there before."""
+        arguments: dict[str, Any] = {
+            "context": process_executor.check_context(context),
+            "timeout": timeout,
+            "job_reducers": job_reducers,
+            "result_reducers": result_reducers,
+            "initializer": initializer,
+            "initargs": initargs,
+            "env": env,
+        }
+        old = _slot.executor
+        if old is not None and old._life is not None and old._life.inherited:
+            old = None
+        if max_workers is None:
+            max_workers = old._max_workers if reuse is True and old is not None else cpu_count()
+        elif max_workers <= 0:
+            raise ValueError(f"max_workers must be greater than 0, got {max_workers}.")
+        if isinstance(old, cls) and old._serves(max_workers) and _may_reuse(reuse, arguments):
+            old._resize(max_workers)
+            return old, True
+        if old is not None:
+            _slot.executor = _slot.arguments = None
+            old.shutdown(wait=True, kill_workers=kill_workers)
+            del old
+        executor = cls(max_workers, executor_id=next(_executor_ids), **arguments)
+        _slot.executor, _slot.arguments = executor, arguments
+        return executor, False
+
+    def _serves(self, max_workers: int) -> bool:
+        """Whether this executor can go on, with that many workers."""
+        return (
+            self._flags.broken is None
+            and not self._flags.shutdown
+            and max_workers <= self.queue_size
+        )
+
+    def _resize(self, max_workers: int | None) -> None:
+        """Change the number of workers; waits until no task is unfinished and the change is made.
+
+        Raises:
+            ValueError: `max_workers` is None.
+        """
+        if max_workers is None:
+            raise ValueError("Trying to resize with max_workers=None")
+        if max_workers == self._max_workers:
+            return
+        with self._start_lock:
+            life = self._life
+            if life is None:
+                self._max_workers = max_workers
+                return
+        # In a done-callback there is no waiting for tasks: this thread is what finishes them.
+        if threading.current_thread() is not life.thread:
+            warned = False
+            while unfinished := [f for f in list(life.pending.values()) if not f.done()]:
+                if not warned:
+                    warnings.warn(_RESIZE_WITH_WORK, UserWarning, stacklevel=2)
+                    warned = True
+                concurrent.futures.wait(unfinished)
+        self._max_workers = max_workers
+        life.resize(max_workers)
+
+
+def _may_reuse(reuse: "bool | str", arguments: "dict[str, Any]") -> bool:
+    if reuse == "auto":
+        return same_arguments(_slot.arguments, arguments)
+    return bool(reuse)
+
+
+def same_arguments(old: "dict[str, Any] | None", new: "dict[str, Any]") -> bool:
+    """Whether an executor made with `old` is what one made with `new` would be.
+
+    Arguments that cannot be compared, such as arrays, count as different.
+    """
+    try:
+        return bool(old == new)
+    except Exception:
+        return False
