@@ -30,6 +30,8 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
 build: $(VENV)/.installed
 
 $(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Python 3.11 or later is needed, for instance: make PYTHON=python3.13 $(MAKECMDGOALS)'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 # pip asks the network only for what is missing.

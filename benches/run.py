@@ -65,9 +65,7 @@ def summary(samples: list[float | str]) -> dict[str, Any]:
 
 def run(options: argparse.Namespace) -> dict[str, dict[str, dict[str, Any]]]:
     """Measure; the result is by scenario and number, then by contender."""
-    samples: dict[tuple[str, str], dict[str, list[float | str]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
+    samples: dict[tuple[str, str], dict[str, list[float | str]]] = defaultdict(lambda: defaultdict(list))
     for turn in range(options.rounds):
         for scenario in options.scenarios:
             # Each round begins with another contender, so that none is always after the same one.

@@ -88,9 +88,7 @@ def throughput(name: str) -> Numbers:
         return {
             "submit_per_s": rate(5000, submit_all),
             "map_1_per_s": rate(5000, lambda: list(peer.map(tasks.nothing, range(5000), 1))),
-            "map_100_per_s": rate(
-                100_000, lambda: list(peer.map(tasks.nothing, range(100_000), 100))
-            ),
+            "map_100_per_s": rate(100_000, lambda: list(peer.map(tasks.nothing, range(100_000), 100))),
         }
 
 

@@ -23,8 +23,9 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
 from loky import ProcessPoolExecutor, TerminatedWorkerError, as_completed, cpu_count
@@ -128,7 +129,7 @@ def survey_in_pool(files: list[tuple[str, str]]) -> Survey:
     """Measure all files in a pool, with the sabotage in the midst of them."""
     survey = Survey([], {}, {})
     with ProcessPoolExecutor(max_workers=cpu_count()) as executor:
-        names = {}
+        names: dict[Future[Any], str] = {}
         for position, (folder, name) in enumerate(files):
             if position == len(files) // 2:
                 names[executor.submit(sabotage)] = SABOTAGE_NAME

@@ -1,19 +1,35 @@
 """Every test of this tree is followed by the census; see `support/census_plugin.py`."""
 
+import pytest
+
+from tests.support import census_plugin, pools
 from tests.support.census_plugin import (
     account,
-    pytest_configure,
     pytest_runtest_makereport,
     pytest_sessionfinish,
     pytest_terminal_summary,
     pytest_unconfigure,
 )
+from tests.support.pools import gate, launcher, pool
 
 __all__ = [
     "account",
-    "pytest_configure",
+    "gate",
+    "launcher",
+    "pool",
     "pytest_runtest_makereport",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
     "pytest_unconfigure",
 ]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Take the options of this tree."""
+    pools.add_launcher_option(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare the census and the pools."""
+    census_plugin.pytest_configure(config)
+    pools.choose_launcher(config)

@@ -20,13 +20,12 @@ if TYPE_CHECKING:
 
     from ._base import Future as Future
     from ._cpu_count import cpu_count as cpu_count
-    from ._exceptions import (
-        BrokenProcessPool,
-        LokyRecursionError,
-        ShutdownExecutorError,
-        TerminatedWorkerError,
-    )
-    from ._report import CrashCause, CrashReport
+    from ._exceptions import BrokenProcessPool as BrokenProcessPool
+    from ._exceptions import LokyRecursionError as LokyRecursionError
+    from ._exceptions import ShutdownExecutorError as ShutdownExecutorError
+    from ._exceptions import TerminatedWorkerError as TerminatedWorkerError
+    from ._report import CrashCause as CrashCause
+    from ._report import CrashReport as CrashReport
     from .process_executor import ProcessPoolExecutor as ProcessPoolExecutor
     from .reusable_executor import get_reusable_executor as get_reusable_executor
 

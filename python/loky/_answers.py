@@ -46,12 +46,15 @@ def open_exception(stream: "Buffer") -> BaseException:
 
         shown, text = _pickling.decode(body)
         error: BaseException = BrokenProcessPool(
-            f"{TASK_UNREADABLE} Its arguments or its function could not be rebuilt in the worker: {shown}. "
+            f"{TASK_UNREADABLE} Its arguments or function could not be rebuilt in the worker: {shown}. "
             "Make sure that the worker can import what they need."
         )
         _unreadable_errors_mark(error)
     else:
-        error, text = _pickling.decode(body)
+        error, text, *more = _pickling.decode(body)
+        if more and not hasattr(error, "__notes__"):
+            for note in more[0]:
+                error.add_note(note)
     return _remote.with_remote_cause(error, text)
 
 

@@ -13,7 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol, TypeVar
-    from weakref import ref
 
     from ._native import Payload
 
@@ -52,7 +51,7 @@ class Future(_std.Future["T"]):
         self._payload_raised = False
         self._decoder: int | None = None
         self._task = 0
-        self._pool: ref[Pool] | None = None
+        self._pool: Callable[[], Pool | None] | None = None
         self._label: str | None = None
         super().__init__()
 
@@ -79,7 +78,7 @@ class Future(_std.Future["T"]):
     def _exception(self, error: BaseException | None) -> None:
         self._error = error
 
-    def _attach(self, pool: "ref[Pool]", task: int, label: str | None) -> None:
+    def _attach(self, pool: "Callable[[], Pool | None]", task: int, label: str | None) -> None:
         """Make this the future of a pool's task."""
         self._pool = pool
         self._task = task
@@ -129,7 +128,7 @@ class Future(_std.Future["T"]):
     def _finish_cancelled(self) -> None:
         """The task will never run. Nothing happens if the future is finished already."""
         with self._condition:
-            if self._state == _std.CANCELLED_AND_NOTIFIED or self._state == _std.FINISHED:
+            if self._state in (_std.CANCELLED_AND_NOTIFIED, _std.FINISHED):
                 return
             first = self._state != _std.CANCELLED
             self._pool = None
@@ -209,9 +208,9 @@ class Future(_std.Future["T"]):
                     raise RuntimeError(IN_FORKED_CHILD)
                 self._condition.wait(timeout)
             if self._state in _CANCELLED:
-                raise _std.CancelledError()
+                raise _std.CancelledError
             if self._state != _std.FINISHED:
-                raise TimeoutError()
+                raise TimeoutError
 
     def _decode(self) -> None:
         """Decode what has arrived, once, in this thread; others that ask meanwhile wait."""

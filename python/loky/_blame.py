@@ -54,7 +54,7 @@ class _Search:
                     self._seen.add(id(part))
                     steps.append(step)
                     culprit = part, obstacle
-                    parts = _parts(part)
+                    parts = _known_parts(part)
                     break
             else:
                 break
@@ -81,6 +81,14 @@ def _short(error: BaseException) -> str:
 
 def _key(key: object) -> str:
     return repr(key) if isinstance(key, (str, int, float, bytes)) else f"<{type(key).__name__}>"
+
+
+def _known_parts(value: "Any") -> "Iterator[tuple[str, Any]]":
+    """The parts of a value as far as it lets itself be looked into."""
+    try:
+        yield from _parts(value)
+    except Exception:
+        return
 
 
 def _parts(value: "Any") -> "Iterator[tuple[str, Any]]":

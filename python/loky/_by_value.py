@@ -40,11 +40,12 @@ class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
         buffer_callback: "Callable[[Any], bool] | None" = None,
         reducers: "Mapping[type, Callable[[Any], Any]] | None" = None,
     ) -> None:
-        super().__init__(file, protocol=5, buffer_callback=buffer_callback)
         self._reducers = reducers or {}
         tables: list[Any] = [self._reducers, _handles(), cloudpickle.Pickler.dispatch_table]
-        # A fresh mapping in front takes what anyone registers on this instance.
+        # A fresh mapping in front takes what anyone registers on this instance. The pickler in C
+        # looks for its table when it is initialised and not again.
         self.dispatch_table: MutableMapping[Any, Any] = ChainMap({}, *tables)
+        super().__init__(file, protocol=5, buffer_callback=buffer_callback)
 
     def reducer_override(self, obj: "Any") -> "Any":
         reducer = self._reducers.get(type(obj))

@@ -164,6 +164,7 @@ def _start(worker: "Worker") -> bool:
     """Set the stage and run the initializer; False if that failed, which has been reported."""
     setup = _pickling.decode(worker.setup())
     _world.enter(setup, worker.worker_id)
+    _let_programs_write()
     if not setup["ignores_interrupt"]:
         _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     if "PYTHONFAULTHANDLER" not in os.environ:
@@ -182,6 +183,15 @@ def _start(worker: "Worker") -> bool:
         return False
     worker.ready()
     return True
+
+
+def _let_programs_write() -> None:
+    """The output descriptors were placed here; programs that a task executes write to them, too."""
+    for number in (1, 2):
+        try:
+            os.set_inheritable(number, True)
+        except OSError:
+            continue  # The owner has closed it.
 
 
 def _decode_while_spawning(stream: bytes) -> "Any":
@@ -310,9 +320,7 @@ class _MemoryWatch:
         self._reference_bytes: int | None = None
         self._checked_s = 0.0
         self._page_bytes = os.sysconf("SC_PAGESIZE")
-        self._limit_bytes = _state.memory_growth_limit_bytes(
-            os.environ.get("LOKY_MAX_MEMORY_LEAK_SIZE")
-        )
+        self._limit_bytes = _state.memory_growth_limit_bytes(os.environ.get("LOKY_MAX_MEMORY_LEAK_SIZE"))
 
     def grown(self) -> bool:
         """Whether this worker has grown past its limit since its first task."""

@@ -156,9 +156,7 @@ def _ratio(quota: str, period: str, path: str) -> float | None:
     try:
         quota_us, period_us = int(quota), int(period)
     except ValueError:
-        _warn_once(
-            f"The CPU quota {quota!r} over {period!r} in {path} is not understood and is ignored."
-        )
+        _warn_once(f"The CPU quota {quota!r} over {period!r} in {path} is not understood and is ignored.")
         return None
     if quota_us <= 0 or period_us <= 0:
         return None
@@ -190,16 +188,17 @@ def _physical_cores(affinity: set[int] | None) -> int | str:
 
 
 def _count_physical_cores(affinity: set[int] | None, root: str = "") -> int:
-    if sys.platform == "linux":
+    platform: str = sys.platform
+    if platform == "linux":
         return _count_cores_of_linux(affinity, root)
-    if sys.platform == "darwin":
+    if platform == "darwin":
         import subprocess
 
         answer = subprocess.run(
             ["sysctl", "-n", "hw.physicalcpu"], capture_output=True, text=True, check=True
         )
         return int(answer.stdout)
-    raise NotImplementedError(f"unsupported platform: {sys.platform}")
+    raise NotImplementedError(f"unsupported platform: {platform}")
 
 
 def _count_cores_of_linux(affinity: set[int] | None, root: str) -> int:

@@ -71,9 +71,7 @@ def with_cause(exc: BaseException, text: str) -> BaseException:
     return exc
 
 
-def terminated(
-    facts: "Mapping[str, Any]", task: str | None, owns_task: bool = True
-) -> TerminatedWorkerError:
+def terminated(facts: "Mapping[str, Any]", task: str | None, owns_task: bool = True) -> TerminatedWorkerError:
     """The error of a task whose worker died, or whose pool broke by a worker's death.
 
     Args:

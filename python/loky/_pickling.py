@@ -74,11 +74,7 @@ def is_plain(value: "Any", nesting: int = _NESTING_MAX) -> bool:
     if kind in _SEQUENCES:
         if _ATOMS.issuperset(map(type, value)):
             return True
-        return (
-            nesting > 0
-            and len(value) <= _WIDTH_MAX
-            and all(is_plain(item, nesting - 1) for item in value)
-        )
+        return nesting > 0 and len(value) <= _WIDTH_MAX and all(is_plain(item, nesting - 1) for item in value)
     if kind is dict:
         if _ATOMS.issuperset(map(type, value.values())):
             return _ATOMS.issuperset(map(type, value))
@@ -242,9 +238,11 @@ def _encode_verified(error: BaseException, text: str) -> bytes:
         if plain and _plain_pickle_is_allowed():
             return dumps((_Call(reduced), text), 5)
         return dump((error, text))[0]
-    # Someone else's reduction: only a trial shows whether it can be undone.
+    # Someone else's reduction: only a trial shows whether it can be undone. It knows nothing of
+    # notes, so they travel beside it.
+    notes = [note for note in getattr(error, "__notes__", ()) if type(note) is str]
     try:
-        stream = dump((error, text))[0]
+        stream = dump((error, text, notes))[0]
         if not isinstance(loads(stream)[0], BaseException):
             raise TypeError(f"the reduction of {cls.__qualname__} does not give an exception")
     except KeyboardInterrupt:
@@ -281,7 +279,7 @@ def _substitute(error: BaseException, obstacle: BaseException) -> PicklingError:
         f"The task raised an exception that cannot be sent back: {_shown(error)} "
         f"(sending it failed with {_shown(obstacle)})"
     )
-    note = path_in_exception(error, lambda part: dump(part))
+    note = path_in_exception(error, dump)
     for line in (*getattr(error, "__notes__", ()), note):
         if isinstance(line, str):
             stand_in.add_note(line)

@@ -10,6 +10,7 @@ import sys
 import threading
 import warnings
 import weakref
+from _pickle import PicklingError
 
 from . import _answers, _exceptions, _launch, _lives, _pickling, _remote, _state
 from ._base import Future
@@ -94,7 +95,7 @@ class PoolLife:
         by_value: bool,
     ) -> None:
         self.inherited = False
-        self.pending: dict[int, Future] = {}
+        self.pending: dict[int, Future[Any]] = {}
         self.processes = processes
         self.flags = flags
         self._options = options
@@ -125,18 +126,18 @@ class PoolLife:
 
     # Submitting.
 
-    def submit(self, function: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> Future:
+    def submit(self, function: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Future[Any]":
         """Hand a call to the pool; whatever is wrong with the call itself becomes its outcome.
 
         Raises:
             BrokenProcessPool, ShutdownExecutorError, RuntimeError: the pool takes no more tasks.
         """
-        future = Future()
+        future: Future[Any] = Future()
         self._submitting.append(None)
         try:
             try:
                 stream, buffers = self._encode(function, args, kwargs)
-            except _pickling.PicklingError as error:
+            except PicklingError as error:
                 future._finish(None, error)
                 return future
             self._hand_over(future, stream, buffers, _label(function))
@@ -156,7 +157,7 @@ class PoolLife:
             return _pickling.encode_task(function, args, kwargs, reducers)
 
     def _hand_over(
-        self, future: Future, stream: bytes, buffers: "list[memoryview]", label: str | None
+        self, future: "Future[Any]", stream: bytes, buffers: "list[memoryview]", label: str | None
     ) -> None:
         try:
             task = self._pool.submit(stream, buffers)
@@ -278,9 +279,7 @@ class PoolLife:
     def handle(self, item: "tuple[Any, ...]") -> None:
         """Carry out one item of a batch."""
         match item[0]:
-            case (
-                "value" | "raised" | "died" | "broken" | "shutdown" | "cancelled" | "undeliverable"
-            ):
+            case "value" | "raised" | "died" | "broken" | "shutdown" | "cancelled" | "undeliverable":
                 task = item[1]
                 future = self.pending.pop(task, None)
                 if future is None:
@@ -300,11 +299,9 @@ class PoolLife:
             case "broke":
                 self._broke(item[1])
             case unknown:
-                raise RuntimeError(
-                    f"the engine reports {unknown!r}, which this version does not know"
-                )
+                raise RuntimeError(f"the engine reports {unknown!r}, which this version does not know")
 
-    def _settle(self, future: Future, item: "tuple[Any, ...]") -> None:
+    def _settle(self, future: "Future[Any]", item: "tuple[Any, ...]") -> None:
         match item[0]:
             case "value" | "raised":
                 future._finish_payload(item[2], item[0] == "raised")

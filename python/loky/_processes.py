@@ -1,4 +1,4 @@
-"""The workers of a pool as a user sees them: process objects, in a mapping that is always current."""
+"""The workers of a pool as a user sees them: process objects, in a mapping that is current."""
 
 import signal
 import threading

@@ -72,9 +72,7 @@ def describe(exc: BaseException, tb: "Any" = None) -> str:
         return "".join(traceback.format_exception(type(exc), exc, tb or exc.__traceback__))
     except RecursionError:
         # An endless chain, or a stack that is still nearly full.
-        return (
-            f"{type(exc).__module__}.{type(exc).__qualname__} (its traceback is too deep to show)\n"
-        )
+        return f"{type(exc).__module__}.{type(exc).__qualname__} (its traceback is too deep to show)\n"
 
 
 def with_remote_cause(exc: BaseException, text: str) -> BaseException:

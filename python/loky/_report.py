@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-class CrashCause(str, enum.Enum):
+class CrashCause(enum.StrEnum):
     """Why a worker ended. The value is a plain string."""
 
     OOM = "oom"
@@ -27,9 +27,6 @@ class CrashCause(str, enum.Enum):
     INITIALIZER = "initializer"
     PROTOCOL = "protocol"
     ZYGOTE = "zygote"
-
-    def __str__(self) -> str:
-        return self.value
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -79,7 +76,7 @@ def report_from(facts: "Mapping[str, Any]", task: str | None, owns_task: bool) -
             pool broke, they are about another one.
     """
     try:
-        cause = CrashCause(facts.get("cause"))
+        cause = CrashCause(str(facts.get("cause")))
     except ValueError:
         cause = CrashCause.ZYGOTE if facts.get("cause") == "launcher" else CrashCause.SIGNAL
     exitcode = facts.get("exitcode")
@@ -120,7 +117,7 @@ def exit_code_text(exitcode: int | None) -> str:
 
 
 _ADVICE = {
-    "SIGSEGV": "Native code read or wrote memory that is not its own: look at the library on top of the stack.",
+    "SIGSEGV": "Native code read or wrote memory that is not its own: look at what is on top of the stack.",
     "SIGBUS": "Native code touched a mapping whose file had shrunk, or memory that could not be provided.",
     "SIGABRT": "Native code gave up by abort(): its own message is in the output of the program, above.",
     "SIGFPE": "Native code made an arithmetic error, such as a division of an integer by zero.",

@@ -1,7 +1,7 @@
 """Makes a new worker's process look like a child of its owner: environment, paths, name, parent.
 
 A worker is forked from a helper that was started some time ago; what it must see is the owner's
-state now, which comes as the setup. Runs once per worker, in the worker. It never talks to the pool.
+state now, which comes as the setup. Runs once per worker, in the worker; it never talks to the pool.
 """
 
 import os
@@ -102,10 +102,10 @@ class _PresentOnImport:
     def __init__(self, setup: "Setup") -> None:
         self._setup = setup
 
-    def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
+    def find_spec(self, name: str, path: "Any" = None, _target: "Any" = None) -> "Any":
         if name != "multiprocessing.process" or self not in sys.meta_path:
             return None
-        sys.meta_path.remove(self)  # type: ignore[arg-type]
+        sys.meta_path.remove(self)
         from importlib.machinery import PathFinder
 
         spec = PathFinder.find_spec(name, path)
@@ -126,7 +126,7 @@ def _present(setup: "Setup") -> None:
     if module is not None:
         _identify(module, setup)
     else:
-        sys.meta_path.insert(0, _PresentOnImport(setup))  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _PresentOnImport(setup))
     if setup["logging"] is not None:
         _follow_logging(setup["logging"])
     if setup["tracker"] is not None:
@@ -136,7 +136,7 @@ def _present(setup: "Setup") -> None:
 def _identify(module: "Any", setup: "Setup") -> None:
     """Set what `multiprocessing.current_process()` and `parent_process()` answer."""
 
-    class LokyProcess(module.BaseProcess):
+    class LokyProcess(module.BaseProcess):  # type: ignore[misc]
         """A worker of a process pool."""
 
         def __init__(self) -> None:
@@ -157,7 +157,7 @@ def _identify(module: "Any", setup: "Setup") -> None:
         def close(self) -> None:
             """A process does not close itself."""
 
-    class OwnerProcess(module._ParentProcess):
+    class OwnerProcess(module._ParentProcess):  # type: ignore[misc]
         """The process that owns the pool; watched by a descriptor of it, opened at need."""
 
         _opened = None

@@ -14,7 +14,6 @@ import weakref
 from multiprocessing.process import current_process
 
 from . import _exceptions, _lives, _map, _pickling, _pool, _state
-from ._base import Future
 from ._cpu_count import cpu_count
 from ._exceptions import (
     BrokenProcessPool,
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Any, NoReturn, ParamSpec, Self, TypeVar
+
+    from ._base import Future
 
     P = ParamSpec("P")
     T = TypeVar("T")
@@ -58,11 +59,9 @@ MAX_DEPTH: int
 def read_environment() -> None:
     """Set the values that come from the environment; a worker does so again when it starts."""
     global MAX_DEPTH, _CURRENT_DEPTH, _MAX_MEMORY_LEAK_SIZE
-    MAX_DEPTH = int(os.environ.get("LOKY_MAX_DEPTH", 10))
+    MAX_DEPTH = int(os.environ.get("LOKY_MAX_DEPTH", "10"))
     _CURRENT_DEPTH = _state.depth
-    _MAX_MEMORY_LEAK_SIZE = _state.memory_growth_limit_bytes(
-        os.environ.get("LOKY_MAX_MEMORY_LEAK_SIZE")
-    )
+    _MAX_MEMORY_LEAK_SIZE = _state.memory_growth_limit_bytes(os.environ.get("LOKY_MAX_MEMORY_LEAK_SIZE"))
 
 
 read_environment()
@@ -72,9 +71,7 @@ _LAUNCHERS = ("zygote", "exec")
 _START_METHODS = ("loky", "loky_init_main", "spawn", "fork", "forkserver")
 
 
-def _choice(
-    name: str, given: str | None, variable: str, allowed: tuple[str, ...], default: str
-) -> str:
+def _choice(name: str, given: str | None, variable: str, allowed: tuple[str, ...], default: str) -> str:
     value = given if given is not None else os.environ.get(variable) or default
     if value not in allowed:
         source = name if given is not None else f"the variable {variable}"
@@ -333,9 +330,7 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         return self
 
     def __reduce__(self) -> "NoReturn":
-        raise TypeError(
-            f"cannot pickle {type(self).__name__!r} object: a pool belongs to its process"
-        )
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object: a pool belongs to its process")
 
     # What programs and suites read on loky's executors.
 

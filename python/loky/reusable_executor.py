@@ -173,11 +173,7 @@ class _ReusablePoolExecutor(ProcessPoolExecutor):
 
     def _serves(self, max_workers: int) -> bool:
         """Whether this executor can go on, with that many workers."""
-        return (
-            self._flags.broken is None
-            and not self._flags.shutdown
-            and max_workers <= self.queue_size
-        )
+        return self._flags.broken is None and not self._flags.shutdown and max_workers <= self.queue_size
 
     def _resize(self, max_workers: int | None) -> None:
         """Change the number of workers; waits until no task is unfinished and the change is made.

@@ -33,7 +33,7 @@ def programs():
                 yield pytest.param(block[2], shown, id=f"{page}:{line}")
 
 
-@pytest.mark.parametrize(("source", "shown"), programs())
+@pytest.mark.parametrize(("source", "shown"), [*programs()])
 def test_a_program_in_the_documentation_does_what_is_said(source, shown, tmp_path):
     script = tmp_path / "program.py"
     script.write_text(source, encoding="utf-8")

@@ -40,8 +40,8 @@ def run(name, *arguments, limit_s=60, **options):
         text=True,
         timeout=limit_s,
         check=False,
-        # The order of lines of several processes is theirs to choose, not their encoding.
-        env={**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": "1"},
+        # With buffers a line is written whole; without, lines of several processes would mix.
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONUNBUFFERED": ""},
         **options,
     )
     assert result.returncode == 0, result.stderr
@@ -158,9 +158,7 @@ def test_the_survey_in_a_pool_finds_what_it_finds_without_one(tmp_path):
 def test_the_survey_names_what_went_wrong_and_why(tmp_path):
     lines, rows, _ = survey(tmp_path / "survey")
     broken = next(line for line in lines if line.startswith("  broken_on_purpose.py"))
-    assert broken == (
-        "  broken_on_purpose.py: SyntaxError: invalid syntax (broken_on_purpose.py, line 1)"
-    )
+    assert broken == ("  broken_on_purpose.py: SyntaxError: invalid syntax (broken_on_purpose.py, line 1)")
     lost = lines[lines.index("lost with their worker: 1") + 1 :]
     assert lost[0].startswith("  sabotage: ")
     assert "SIGKILL(-9)" in "\n".join(lost)

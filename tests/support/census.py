@@ -165,8 +165,13 @@ def _processes() -> Iterator[Process]:
             or mark in _read(pid, "environ").split("\0")
             or (ZYGOTE_MARK in command and stat.session == stats[me].session)
         )
-        if ours and not any(helper in command for helper in _STANDARD_HELPERS):
+        if ours and not _is_standard_helper(command):
             yield Process(pid, stat.started, stat.state, command[:120] or "[no command line]")
+
+
+def _is_standard_helper(command: str) -> bool:
+    # The family carries the name of one of these helpers too, so its own names come first.
+    return "loky-" not in command and any(helper in command for helper in _STANDARD_HELPERS)
 
 
 def _descends(pid: int, ancestor: int, stats: dict[int, _Stat]) -> bool:
@@ -210,5 +215,6 @@ def _files() -> Iterator[str]:
         yield entry.path
     with contextlib.suppress(OSError):
         for entry in os.scandir("/dev/shm"):
-            if "loky" in entry.name:
+            # A semaphore is never ours; another program on this machine may be making some.
+            if "loky" in entry.name and not entry.name.startswith("sem."):
                 yield entry.path

@@ -25,9 +25,7 @@ _ORIGINAL = pytest.StashKey[dict[str, str | None]]()
 def pytest_configure(config: pytest.Config) -> None:
     """Mark the family, and give it a folder for temporary files that nobody else writes to."""
     census.adopt_marks()
-    config.stash[_ORIGINAL] = {
-        name: os.environ.get(name) for name in ("TMPDIR", "PYTEST_DEBUG_TEMPROOT")
-    }
+    config.stash[_ORIGINAL] = {name: os.environ.get(name) for name in ("TMPDIR", "PYTEST_DEBUG_TEMPROOT")}
     # What pytest itself keeps for later inspection stays where it always is.
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
     config.stash[_FOLDER] = tempfile.mkdtemp(prefix="loky-tests-")
@@ -71,9 +69,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             sys.stderr.write(f"\nno census was taken for {nodeid}")
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say for how many tests the books were balanced."""
     terminalreporter.write_line(f"census: {len(config.stash[_ACCOUNTED])} tests accounted for")
 

@@ -81,9 +81,7 @@ def test_arrows_of_tests_are_free():
 
 def test_arrows_under_a_platform_condition_count():
     manifest = "[target.'cfg(unix)'.dependencies]\nloky-engine.workspace = true\n"
-    assert found(arrows.check, {"crates/core/Cargo.toml": manifest}) == [
-        ("crates/core/Cargo.toml", "arrows")
-    ]
+    assert found(arrows.check, {"crates/core/Cargo.toml": manifest}) == [("crates/core/Cargo.toml", "arrows")]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +100,11 @@ def test_arrows_under_a_platform_condition_count():
         ("crates/engine/src/bin/tool.rs", 'println!("a")', []),
         ("crates/engine/tests/a.rs", 'eprintln!("a")', []),
         ("docs/guide.md", "FIXME", ["leftover"]),
+        ("crates/worker/src/run.rs", "unsafe { f() }", ["unsafe"]),
+        ("crates/worker/tests/family.rs", "unsafe { f() }", []),
         ("crates/engine/src/driver.rs", "#[allow(dead_code)]", ["silenced"]),
+        ("crates/engine/src/driver.rs", "#[expect(dead_code)]", ["silenced"]),
+        ("crates/engine/src/driver.rs", '#![allow(\n    a,\n    reason = "b"\n)]', []),
         ("crates/engine/src/driver.rs", '#[expect(dead_code, reason = "a")]', []),
         ("docs/guide.md", "see /home/someone/notes", ["machine-path"]),
         ("docs/guide.md", "see /proc/self/maps and a/work/b", []),

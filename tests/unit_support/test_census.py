@@ -79,13 +79,20 @@ def test_an_orphan_in_a_session_of_its_own_is_found():
 
 def test_a_zygote_without_our_mark_is_found_by_its_command_line():
     before = census.take()
-    command = [sys.executable, "-c", "input()", census.ZYGOTE_MARK]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}
-    ) as child:
+    command = [sys.executable, "-c", "input()", census.ZYGOTE_MARK, "multiprocessing.forkserver"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env={}) as child:
         found = left(before)
         child.stdin.close()
     assert [line for line in found if f"process {child.pid} " in line and "loky-zygote" in line]
+
+
+def test_a_helper_of_the_standard_library_may_stay():
+    before = census.take()
+    command = [sys.executable, "-c", "input()", "multiprocessing.resource_tracker"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+        found = left(before)
+        child.stdin.close()
+    assert not [line for line in found if line.startswith("process")]
 
 
 def test_an_open_descriptor_is_found():

@@ -166,7 +166,8 @@ impl Pool {
                 .first_spawning()
                 .is_none_or(|first| first > resize.up_to);
         resize.grown |= all_there || self.shortage.is_exhausted();
-        let settled = resize.grown && self.roster.surplus() == 0;
+        let leaving = self.roster.surplus() + self.roster.condemned();
+        let settled = resize.grown && leaving == 0;
         if settled || !self.accepts() {
             self.size.resize = None;
             turn.emit(Effect::ResizeSettled);

@@ -254,6 +254,11 @@ impl Roster {
         self.standings.spawning.first().copied()
     }
 
+    /// Those who were condemned and are not yet over.
+    pub(crate) fn condemned(&self) -> u32 {
+        self.standings.condemned
+    }
+
     /// Those who leave because the pool became smaller.
     pub(crate) fn surplus(&self) -> u32 {
         self.standings.surplus

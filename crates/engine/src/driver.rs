@@ -4,13 +4,14 @@
 //! done without it.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use loky_core::event::Event;
 use loky_core::ids::WorkerId;
 use loky_sys::poll::{Interest, poll};
+use loky_sys::wake::Wake;
 use loky_sys::{clock, signal};
 
 use crate::front::Delivery;
@@ -23,12 +24,27 @@ const SCRATCH_LEN: usize = 256 * 1024;
 /// Reads from one worker before the others get their turn.
 const READS_MAX: usize = 4;
 
-/// Whose descriptor a place in the poll set is.
-#[derive(Clone, Copy)]
+/// What a place in the poll set is, kept open while it is polled.
 enum Source {
-    Wake,
-    Launcher,
-    Worker(WorkerId),
+    Wake(Arc<Wake>),
+    Launcher(Arc<OwnedFd>),
+    Worker(WorkerId, Arc<OwnedFd>),
+}
+
+impl Source {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Wake(wake) => wake.as_fd(),
+            Self::Launcher(socket) | Self::Worker(_, socket) => socket.as_fd(),
+        }
+    }
+}
+
+/// A place in the poll set.
+struct Polled {
+    source: Source,
+    /// There are bytes to write.
+    writes: bool,
 }
 
 /// Runs until the pool's life is over.
@@ -61,12 +77,11 @@ fn turn_until_stopped(shared: &Arc<Shared>) {
             state.stir = false;
             (sources_of(&state), timeout_of(&state))
         };
-        let ready = wait(shared, &sources, timeout_ns);
-        shared.wake.drain();
+        let ready = wait(&sources, timeout_ns);
         let mut state = shared.lock();
-        for (source, ready) in sources.iter().zip(ready) {
+        for (polled, ready) in sources.iter().zip(ready) {
             if ready {
-                serve(&mut state, source.0, &mut scratch);
+                serve(&mut state, &polled.source, &mut scratch);
             }
         }
         on_time(&mut state);
@@ -78,19 +93,19 @@ fn turn_until_stopped(shared: &Arc<Shared>) {
     }
 }
 
-/// A descriptor of the poll set, kept open while it is polled.
-type Polled = (Source, Option<Arc<OwnedFd>>, bool);
-
 fn sources_of(state: &State) -> Vec<Polled> {
     let mut sources: Vec<Polled> = Vec::with_capacity(state.channels.len() + 2);
-    sources.push((Source::Wake, None, false));
+    if let Some(wake) = &state.wake {
+        sources.push(Polled { source: Source::Wake(Arc::clone(wake)), writes: false });
+    }
     if let Some(launcher) = &state.launcher {
-        sources.push((Source::Launcher, Some(Arc::clone(&launcher.control)), !launcher.outbox.is_empty()));
+        let source = Source::Launcher(Arc::clone(&launcher.control));
+        sources.push(Polled { source, writes: !launcher.outbox.is_empty() });
     }
     for channel in state.channels.values() {
         if channel.wants_read() {
-            let writable = !channel.outbox.is_empty();
-            sources.push((Source::Worker(channel.worker), Some(Arc::clone(&channel.socket)), writable));
+            let source = Source::Worker(channel.worker, Arc::clone(&channel.socket));
+            sources.push(Polled { source, writes: !channel.outbox.is_empty() });
         }
     }
     sources
@@ -104,14 +119,9 @@ fn timeout_of(state: &State) -> Option<u64> {
 }
 
 /// Waits; answers for each source whether to serve it.
-fn wait(shared: &Shared, sources: &[Polled], timeout_ns: Option<u64>) -> Vec<bool> {
-    let mut interests: Vec<Interest<'_>> = sources
-        .iter()
-        .map(|(_, descriptor, writable)| {
-            let descriptor = descriptor.as_ref().map_or_else(|| shared.wake.as_fd(), |held| held.as_fd());
-            Interest::new(descriptor, true, *writable)
-        })
-        .collect();
+fn wait(sources: &[Polled], timeout_ns: Option<u64>) -> Vec<bool> {
+    let mut interests: Vec<Interest<'_>> =
+        sources.iter().map(|polled| Interest::new(polled.source.as_fd(), true, polled.writes)).collect();
     match poll(&mut interests, timeout_ns) {
         Ok(_) => interests.iter().map(|interest| interest.ready.any()).collect(),
         // All signals are blocked here; a debugger can still interrupt. Nothing is served, and the
@@ -122,13 +132,13 @@ fn wait(shared: &Shared, sources: &[Polled], timeout_ns: Option<u64>) -> Vec<boo
     }
 }
 
-fn serve(state: &mut State, source: Source, scratch: &mut [u8]) {
+fn serve(state: &mut State, source: &Source, scratch: &mut [u8]) {
     match source {
-        Source::Wake => {}
-        Source::Launcher => state.read_launcher(scratch),
-        Source::Worker(worker) => {
-            state.read_worker(worker, scratch, READS_MAX);
-            state.dirty.push(worker);
+        Source::Wake(wake) => wake.drain(),
+        Source::Launcher(_) => state.read_launcher(scratch),
+        Source::Worker(worker, _) => {
+            state.read_worker(*worker, scratch, READS_MAX);
+            state.dirty.push(*worker);
         }
     }
 }
@@ -196,6 +206,7 @@ impl State {
         self.channels.clear();
         self.setup = crate::state::SetupDesk::default();
         self.segments.clear();
+        self.wake = None;
         self.front.deliver(Delivery::Stopped);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use loky_core::effect::{Departure, Notice};
 use loky_core::ids::TaskId;
@@ -111,9 +112,12 @@ impl Inbox {
         std::mem::take(&mut *queue)
     }
 
-    /// Takes what is there without waiting.
-    pub fn take_nowait(&self) -> VecDeque<Delivery> {
-        std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner))
+    /// As `take`, and empty-handed after `timeout`.
+    pub fn take_within(&self, timeout: Duration) -> VecDeque<Delivery> {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.filled.wait_timeout_while(queue, timeout, |queue| queue.is_empty());
+        let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *queue)
     }
 }
 

@@ -6,6 +6,7 @@
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use loky_core::event::{Event, ShutdownMode};
@@ -25,9 +26,10 @@ use crate::state::{State, TaskEntry};
 /// What the callers and the poll loop share.
 pub(crate) struct Shared {
     state: Mutex<State>,
-    pub(crate) wake: Wake,
     /// Told after each turn of the loop, for those who wait for the state to change.
     pub(crate) changed: Condvar,
+    /// The thread of the loop, until somebody has waited for its end.
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Shared {
@@ -37,10 +39,23 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits for the loop's thread, which has said its last word, to let go of everything.
+    fn join(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // Its panics have been turned into the end of the pool.
+            let ended = thread.join();
+            debug_assert!(ended.is_ok(), "the loop's thread panicked");
+        }
+    }
+
     /// Ends every task with a fault of the engine.
     pub(crate) fn on_fault(&self, text: &str) {
-        self.lock().fail(text);
-        self.wake.ring();
+        let mut state = self.lock();
+        state.fail(text);
+        let wake = state.wake.clone();
+        drop(state);
+        ring(wake);
         self.changed.notify_all();
     }
 }
@@ -61,15 +76,12 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool that has started nothing yet.
-    ///
-    /// # Errors
-    /// `EngineError::Resource` where no wake-up descriptor can be had.
-    pub fn new(config: PoolConfig, front: Arc<dyn Front>) -> Result<Self, EngineError> {
+    /// A pool that has started nothing yet: no thread, no process, no descriptor.
+    pub fn new(config: PoolConfig, front: Arc<dyn Front>) -> Self {
         fork::watch_forks();
-        let wake = Wake::new().map_err(EngineError::resource("make a wake-up descriptor"))?;
-        let shared = Shared { state: Mutex::new(State::new(config, front)), wake, changed: Condvar::new() };
-        Ok(Self { shared: Arc::new(shared), generation: fork::fork_generation() })
+        let state = Mutex::new(State::new(config, front));
+        let shared = Shared { state, changed: Condvar::new(), thread: Mutex::default() };
+        Self { shared: Arc::new(shared), generation: fork::fork_generation() }
     }
 
     /// Whether this process is the one that made the pool.
@@ -161,7 +173,11 @@ impl Pool {
 
     /// Waits until the pool's life is over; false when `timeout` passes first.
     pub fn wait_stopped(&self, timeout: Duration) -> Result<bool, EngineError> {
-        self.wait_for(timeout, |state| state.closed)
+        let stopped = self.wait_for(timeout, |state| state.closed)?;
+        if stopped {
+            self.shared.join();
+        }
+        Ok(stopped)
     }
 
     /// Asks for a task not to run; true where it never will. Its end is delivered as any other.
@@ -223,7 +239,7 @@ impl Pool {
                     state.feed(Event::SpawnFailed { worker, errno: 0 });
                 }
             }
-            if state.stopped && !state.loop_started {
+            if state.stopped && state.wake.is_none() {
                 state.close();
             }
             Ok(())
@@ -250,11 +266,9 @@ impl Pool {
             }
             let done = change(&self.shared, &mut state);
             state.flush();
-            let stir = state.stir && state.loop_started;
+            let wake = if state.stir { state.wake.clone() } else { None };
             drop(state);
-            if stir {
-                self.shared.wake.ring();
-            }
+            ring(wake);
             self.shared.changed.notify_all();
             done
         }));
@@ -285,6 +299,9 @@ impl Drop for Pool {
             // Nothing can be told any more to somebody who let go; the pool drains by itself.
             let ended = self.shut_down(ShutdownMode::Drain);
             debug_assert!(ended.is_ok() || self.shared.lock().fault.is_some());
+            if self.shared.lock().closed {
+                self.shared.join();
+            }
         } else {
             // A fork's copy is never freed: its lock may be held by a thread that does not exist here.
             std::mem::forget(Arc::clone(&self.shared));
@@ -292,15 +309,24 @@ impl Drop for Pool {
     }
 }
 
+fn ring(wake: Option<Arc<Wake>>) {
+    if let Some(wake) = wake {
+        wake.ring();
+    }
+}
+
+/// Starts the loop where it does not run. It waits for the lock that the caller holds.
 fn start_loop(shared: &Arc<Shared>, state: &mut State) -> Result<(), EngineError> {
-    if state.loop_started {
+    if state.wake.is_some() || state.closed {
         return Ok(());
     }
+    let wake = Wake::new().map_err(EngineError::resource("make a wake-up descriptor"))?;
     let for_loop = Arc::clone(shared);
-    std::thread::Builder::new()
+    let thread = std::thread::Builder::new()
         .name("loky-engine".to_owned())
         .spawn(move || driver::run(&for_loop))
         .map_err(EngineError::resource("start its thread"))?;
-    state.loop_started = true;
+    *shared.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+    state.wake = Some(Arc::new(wake));
     Ok(())
 }

@@ -11,6 +11,7 @@ use loky_core::event::Event;
 use loky_core::ids::{Attempt, TaskId, WorkerId};
 use loky_core::pool::Pool as Core;
 use loky_sys::clock;
+use loky_sys::wake::Wake;
 use loky_wire::Ticket;
 
 use crate::answer::{Answer, FreedSegments};
@@ -94,7 +95,8 @@ pub(crate) struct State {
     pub(crate) closed: bool,
     /// A resize is not settled.
     pub(crate) resizing: bool,
-    pub(crate) loop_started: bool,
+    /// Wakes the loop; there while the loop runs.
+    pub(crate) wake: Option<Arc<Wake>>,
     pub(crate) fault: Option<String>,
 }
 
@@ -124,7 +126,7 @@ impl State {
             stopped: false,
             closed: false,
             resizing: false,
-            loop_started: false,
+            wake: None,
             fault: None,
         }
     }

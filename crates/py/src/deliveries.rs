@@ -32,13 +32,10 @@ pub(crate) fn to_tuple<'py>(py: Python<'py>, delivery: Delivery) -> PyResult<Opt
             ("worker_gone", pid, index, departure_name(departure), report_dict(py, &report)?).into_pyobject(py)?
         }
         Delivery::Notice(notice) => match notice {
-            Notice::WorkerStoppedWithWork { reason: LeaveReason::Asked } => {
-                ("notice", "worker_stopped_with_work").into_pyobject(py)?
+            Notice::WorkerStoppedWithWork { reason } => {
+                ("notice", "worker_stopped", leave_name(reason)).into_pyobject(py)?
             }
-            Notice::WorkerStoppedWithWork { reason: LeaveReason::MemoryGrowth } => {
-                ("notice", "memory_growth").into_pyobject(py)?
-            }
-            Notice::SpawnDelayed { errno: _ } => ("notice", "spawn_delayed").into_pyobject(py)?,
+            Notice::SpawnDelayed { errno } => ("notice", "spawn_delayed", errno).into_pyobject(py)?,
         },
         Delivery::Broke(breakage) => ("broke", breakage_dict(py, &breakage)?).into_pyobject(py)?,
     };
@@ -56,7 +53,7 @@ fn departure_name(departure: Departure) -> &'static str {
 fn leave_name(reason: LeaveReason) -> &'static str {
     match reason {
         LeaveReason::MemoryGrowth => "memory",
-        LeaveReason::Asked => "idle",
+        LeaveReason::Asked => "asked",
     }
 }
 
@@ -89,27 +86,21 @@ fn report_dict<'py>(py: Python<'py>, report: &CrashReport) -> PyResult<Bound<'py
     Ok(dict)
 }
 
-/// What broke a pool: the report of the worker that it came with, where there is one, and in any
-/// case `cause`, `errno`, `fault` and `payload`.
+/// What broke a pool: `why`, and `report`, `errno`, `fault` and `payload` where there is one.
 fn breakage_dict<'py>(py: Python<'py>, breakage: &Breakage) -> PyResult<Bound<'py, PyDict>> {
-    let dict = match &breakage.report {
-        Some(report) => report_dict(py, report)?,
-        None => PyDict::new(py),
+    let (why, errno) = match breakage.reason {
+        _ if breakage.fault.is_some() => ("fault", None),
+        BreakReason::WorkerDied(_) => ("worker_died", None),
+        BreakReason::InitializerFailed(_) => ("initializer", None),
+        BreakReason::RestartBudget(_) => ("restart_budget", None),
+        BreakReason::SpawnFailed(errno) => ("spawn", Some(errno)),
+        BreakReason::LauncherDied => ("launcher", None),
+        BreakReason::SetupFailed => ("setup", None),
     };
-    let (cause, errno) = match breakage.reason {
-        _ if breakage.fault.is_some() => (Some("fault"), None),
-        // The report says what the worker died of.
-        BreakReason::WorkerDied(_) => (None, None),
-        BreakReason::InitializerFailed(_) => (Some("initializer"), None),
-        BreakReason::RestartBudget(_) => (Some("restart_budget"), None),
-        BreakReason::SpawnFailed(errno) => (Some("spawn"), Some(errno)),
-        BreakReason::LauncherDied => (Some("launcher"), None),
-        BreakReason::SetupFailed => (Some("setup"), None),
-    };
-    if let Some(cause) = cause {
-        dict.set_item("death", dict.get_item("cause")?)?;
-        dict.set_item("cause", cause)?;
-    }
+    let dict = PyDict::new(py);
+    dict.set_item("why", why)?;
+    let report = breakage.report.as_ref().map(|report| report_dict(py, report)).transpose()?;
+    dict.set_item("report", report)?;
     dict.set_item("errno", errno)?;
     dict.set_item("fault", breakage.fault.as_deref())?;
     let payload = breakage.initializer.clone().map(|answer| Py::new(py, Payload::new(answer))).transpose()?;

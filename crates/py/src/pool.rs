@@ -62,7 +62,7 @@ impl Pool {
         let front: Arc<dyn Front> = Arc::clone(&inbox) as Arc<dyn Front>;
         let command = LauncherCommand { program: executable, arguments, environment: None };
         let config = PoolConfig { core, launcher, command, segment_budget_bytes: SEGMENT_BUDGET_BYTES };
-        let pool = EnginePool::new(config, front).map_err(to_python)?;
+        let pool = EnginePool::new(config, front);
         Ok(Self { pool, inbox, over: AtomicBool::new(false) })
     }
 
@@ -169,6 +169,8 @@ impl Pool {
             for delivery in py.detach(|| self.inbox.take()) {
                 if let Delivery::Stopped = delivery {
                     self.over.store(true, Ordering::Release);
+                    // The loop's thread has said its last word; its end is a matter of instructions.
+                    py.detach(|| self.pool.wait_stopped(Duration::from_secs(1))).map_err(to_python)?;
                 } else if let Some(tuple) = deliveries::to_tuple(py, delivery)? {
                     batch.append(tuple)?;
                 }

@@ -151,7 +151,7 @@ impl<W: Words> Ledger<W> {
                     Ordering::Acquire,
                 )
                 .map(|_| ())
-                .map_err(|raw| ShmError::SlotGarbled { slot, raw }),
+                .map_err(|_| stale),
         }
     }
 

@@ -46,12 +46,20 @@ impl WaitStatus {
 
     /// The code that the process exited with, if it did.
     pub const fn exited(self) -> Option<i32> {
-        if libc::WIFEXITED(self.0) { Some(libc::WEXITSTATUS(self.0)) } else { None }
+        if libc::WIFEXITED(self.0) {
+            Some(libc::WEXITSTATUS(self.0))
+        } else {
+            None
+        }
     }
 
     /// The signal that ended the process, if one did.
     pub const fn signal(self) -> Option<i32> {
-        if libc::WIFSIGNALED(self.0) { Some(libc::WTERMSIG(self.0)) } else { None }
+        if libc::WIFSIGNALED(self.0) {
+            Some(libc::WTERMSIG(self.0))
+        } else {
+            None
+        }
     }
 
     /// Whether the kernel wrote a core file.
@@ -91,7 +99,16 @@ pub struct Interest<'fd> {
 impl<'fd> Interest<'fd> {
     /// An interest that nothing has answered yet. With neither direction only the end is told.
     pub const fn new(fd: BorrowedFd<'fd>, readable: bool, writable: bool) -> Self {
-        Self { fd, readable, writable, ready: Ready { readable: false, writable: false, ended: false } }
+        Self {
+            fd,
+            readable,
+            writable,
+            ready: Ready {
+                readable: false,
+                writable: false,
+                ended: false,
+            },
+        }
     }
 }
 
@@ -135,6 +152,7 @@ const _: () = {
     const _: fn(i32) -> io::Result<()> = crate::process::set_parent_death_signal;
     const _: fn() -> io::Result<Vec<i32>> = crate::process::children_of_self;
     const _: fn(i32) -> io::Result<Vec<i32>> = crate::process::children_of;
+    const _: fn() -> bool = crate::process::has_children_lists;
     const _: fn() -> io::Result<usize> = crate::process::thread_count;
     const _: fn(RawFd, &[RawFd]) -> io::Result<()> = crate::process::close_from;
     const _: fn() -> u32 = crate::process::umask_of_self;

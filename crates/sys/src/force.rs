@@ -70,7 +70,9 @@ pub fn is_forced(switch: Switch) -> bool {
 /// Unknown names are ignored: a newer test suite may name what an older build does not have.
 fn bits_of(list: &str) -> u8 {
     let named = |name: &str| Switch::ALL.into_iter().find(|switch| switch.name() == name);
-    list.split(',').filter_map(|name| named(name.trim())).fold(0, |bits, switch| bits | switch.bit())
+    list.split(',')
+        .filter_map(|name| named(name.trim()))
+        .fold(0, |bits, switch| bits | switch.bit())
 }
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
 //! Memory follows the bytes that have come, never the lengths that are claimed.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use allocation_counter::measure;
 use loky_wire::{

@@ -24,9 +24,9 @@ pub enum WorkerError {
         /// What is wrong with it.
         what: &'static str,
     },
-    /// The ledger page cannot be mapped or read.
-    #[error("the ledger cannot be used: {0}")]
-    Ledger(#[from] ShmError),
+    /// The ledger page is none, or the parent gave back a segment that it does not have.
+    #[error("the shared memory is not as agreed: {0}")]
+    Shared(#[from] ShmError),
     /// A call of the system failed while the process took up its part.
     #[error("the process cannot {what}: {source}")]
     Begin {
@@ -82,7 +82,7 @@ impl WorkerError {
             Self::Socket(_)
             | Self::Wire(_)
             | Self::Protocol { .. }
-            | Self::Ledger(_)
+            | Self::Shared(_)
             | Self::Begin { .. }
             | Self::SetupShort { .. }
             | Self::Arguments { .. } => false,
@@ -97,7 +97,7 @@ impl WorkerError {
             }
             Self::Wire(_)
             | Self::Protocol { .. }
-            | Self::Ledger(_)
+            | Self::Shared(_)
             | Self::SetupShort { .. }
             | Self::Arguments { .. }
             | Self::Unsendable(_)

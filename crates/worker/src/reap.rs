@@ -137,13 +137,13 @@ impl Family {
         }
     }
 
-    /// Sends SIGKILL to every child without exception.
+    /// Sends SIGKILL to every child without exception, as the parent's wish.
     pub(crate) fn kill_all(&mut self) {
         self.residents_known = true;
         self.residents.clear();
-        for pid in self.workers.keys() {
+        for (pid, member) in &mut self.workers {
             // The child has not been waited for, so the call reaches it or its remains.
-            let _ = process::kill(*pid, SIGKILL);
+            member.requested |= process::kill(*pid, SIGKILL).is_ok();
         }
         // Without a listing the workers are killed all the same, and the rest as soon as one of
         // the intervals finds the means to list it.

@@ -24,9 +24,6 @@ pub const FORK_REFUSED_ERRNO: i32 = errno::EBUSY;
 /// not read. A killed child can only take long inside the kernel.
 const STOP_NS_MAX: u64 = 10_000_000_000;
 
-/// While it stops, a zygote looks again at least this often.
-const STOP_INTERVAL_NS: u64 = 50_000_000;
-
 /// What the front tells the zygote at its start.
 #[derive(Clone, Debug)]
 pub struct ZygoteOptions {
@@ -149,7 +146,8 @@ impl Zygote {
         self.flush()
     }
 
-    /// In the forked child: closes all that is the zygote's, and leaves the worker's.
+    /// In the forked child: closes all that is the zygote's, and leaves the worker's. Nothing of it
+    /// reaches the zygote, the parent or a sibling.
     pub fn into_worker(self, seed: Seed) -> Seed {
         drop(self);
         seed
@@ -352,7 +350,7 @@ impl Zygote {
             self.stage = Stage::Stopped;
             return Ok(Some(Order::Exit(0)));
         }
-        self.wait(Some(left_ns.min(STOP_INTERVAL_NS)))?;
+        self.wait(Some(left_ns))?;
         Ok(None)
     }
 

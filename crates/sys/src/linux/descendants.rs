@@ -27,14 +27,26 @@ pub(crate) struct Descendants {
 
 impl Descendants {
     pub(crate) const fn new() -> Self {
-        Self { found: Found { pids: [0; FOUND_MAX], count: 0, any: false }, entries: [0; 4096], text: [0; 1024] }
+        Self {
+            found: Found {
+                pids: [0; FOUND_MAX],
+                count: 0,
+                any: false,
+            },
+            entries: [0; 4096],
+            text: [0; 1024],
+        }
     }
 
     /// Sends SIGKILL to everything below `root`, the nearest first. Answers whether there was
     /// anything, ended processes that nobody has waited for included.
     pub(crate) fn kill_below(&mut self, root: i32, by_scan: bool) -> bool {
         self.found.begin_at(root);
-        if by_scan { self.scan() } else { self.walk() }
+        if by_scan {
+            self.scan()
+        } else {
+            self.walk()
+        }
         self.found.any
     }
 
@@ -42,16 +54,29 @@ impl Descendants {
     pub(crate) fn signal_other_threads(&mut self, signal: c_int) {
         let own = call1(libc::SYS_getpid, 0);
         let this_thread = call1(libc::SYS_gettid, 0);
-        each_number_in(&Path::new(b"/proc/self/task"), &mut self.entries, |thread| {
-            if c_long::from(thread) != this_thread {
-                call3(libc::SYS_tgkill, own, c_long::from(thread), c_long::from(signal));
-            }
-        });
+        each_number_in(
+            &Path::new(b"/proc/self/task"),
+            &mut self.entries,
+            |thread| {
+                if c_long::from(thread) != this_thread {
+                    call3(
+                        libc::SYS_tgkill,
+                        own,
+                        c_long::from(thread),
+                        c_long::from(signal),
+                    );
+                }
+            },
+        );
     }
 
     /// Goes down by the kernel's lists of children.
     fn walk(&mut self) {
-        let Self { found, entries, text } = self;
+        let Self {
+            found,
+            entries,
+            text,
+        } = self;
         let mut next = 0;
         while let Some(parent) = found.at(next) {
             next += 1;
@@ -66,7 +91,11 @@ impl Descendants {
     /// Asks every process of the system for its parent, where the kernel has no such lists. A child
     /// with a smaller number than its parent's is found by a later pass.
     fn scan(&mut self) {
-        let Self { found, entries, text } = self;
+        let Self {
+            found,
+            entries,
+            text,
+        } = self;
         each_number_in(&Path::new(b"/proc"), entries, |pid| {
             let stat = Path::new(b"/proc/").number(pid).text(b"/stat");
             if parent_in(&stat, text).is_some_and(|parent| found.has(parent)) {
@@ -102,14 +131,20 @@ impl Found {
     }
 
     fn has(&self, pid: i32) -> bool {
-        self.pids.get(..self.count).is_some_and(|pids| pids.contains(&pid))
+        self.pids
+            .get(..self.count)
+            .is_some_and(|pids| pids.contains(&pid))
     }
 
     /// The number was read a moment ago out of the list of its living parent. For it to belong to a
     /// stranger by now, it would have to be waited for and given out again, after all the others.
     fn kill(&mut self, pid: i32) {
         if pid > 1 {
-            call2(libc::SYS_kill, c_long::from(pid), c_long::from(libc::SIGKILL));
+            call2(
+                libc::SYS_kill,
+                c_long::from(pid),
+                c_long::from(libc::SIGKILL),
+            );
             self.any = true;
             self.note(pid);
         }
@@ -125,13 +160,21 @@ struct Path {
 
 impl Path {
     fn new(text: &[u8]) -> Self {
-        Self { bytes: [0; PATH_BYTES], len: 0 }.text(text)
+        Self {
+            bytes: [0; PATH_BYTES],
+            len: 0,
+        }
+        .text(text)
     }
 
     fn text(mut self, text: &[u8]) -> Self {
         for byte in text {
             // The last byte stays the null.
-            if let Some(place) = self.bytes.get_mut(self.len).filter(|_| self.len < PATH_BYTES - 1) {
+            if let Some(place) = self
+                .bytes
+                .get_mut(self.len)
+                .filter(|_| self.len < PATH_BYTES - 1)
+            {
                 *place = *byte;
                 self.len += 1;
             }
@@ -161,7 +204,12 @@ impl Path {
         let address = self.bytes.as_ptr() as c_long;
         let flags = c_long::from(flags | libc::O_RDONLY | libc::O_CLOEXEC);
         for given_up in 0..3 {
-            let number = call3(libc::SYS_openat, c_long::from(libc::AT_FDCWD), address, flags);
+            let number = call3(
+                libc::SYS_openat,
+                c_long::from(libc::AT_FDCWD),
+                address,
+                flags,
+            );
             if number >= 0 {
                 return Some(Open(number));
             }
@@ -180,9 +228,16 @@ impl Open {
     /// Calls `read` or `getdents64`; what it put into the buffer.
     fn fill<'a>(&self, call: c_long, buffer: &'a mut [u8]) -> &'a [u8] {
         let address = buffer.as_mut_ptr() as c_long;
-        let count = call3(call, self.0, address, c_long::try_from(buffer.len()).unwrap_or(0));
+        let count = call3(
+            call,
+            self.0,
+            address,
+            c_long::try_from(buffer.len()).unwrap_or(0),
+        );
         // An error is negative, and the end of what can be read.
-        buffer.get(..usize::try_from(count).unwrap_or(0)).unwrap_or_default()
+        buffer
+            .get(..usize::try_from(count).unwrap_or(0))
+            .unwrap_or_default()
     }
 }
 
@@ -194,7 +249,9 @@ impl Drop for Open {
 
 /// Every entry of a folder whose name is a number.
 fn each_number_in(folder: &Path, buffer: &mut [u8], mut act: impl FnMut(i32)) {
-    let Some(folder) = folder.open(libc::O_DIRECTORY) else { return };
+    let Some(folder) = folder.open(libc::O_DIRECTORY) else {
+        return;
+    };
     loop {
         let mut entries = folder.fill(libc::SYS_getdents64, buffer);
         if entries.is_empty() {
@@ -212,7 +269,11 @@ fn each_number_in(folder: &Path, buffer: &mut [u8], mut act: impl FnMut(i32)) {
 fn first_entry(entries: &[u8]) -> Option<(&[u8], &[u8])> {
     let len = entries.get(ENTRY_LEN_AT..)?.first_chunk::<2>()?;
     let len = usize::from(u16::from_ne_bytes(*len));
-    if len == 0 { None } else { entries.split_at_checked(len) }
+    if len == 0 {
+        None
+    } else {
+        entries.split_at_checked(len)
+    }
 }
 
 /// Every number of a text file. One may be cut in two by the end of the buffer.
@@ -262,15 +323,15 @@ fn with_digit(number: Option<i32>, byte: u8) -> Option<i32> {
     if !byte.is_ascii_digit() {
         return None;
     }
-    number.unwrap_or(0).checked_mul(10)?.checked_add(i32::from(byte - b'0'))
+    number
+        .unwrap_or(0)
+        .checked_mul(10)?
+        .checked_add(i32::from(byte - b'0'))
 }
 
 fn last_error() -> c_int {
     // SAFETY: the C library gives a pointer to this thread's own number.
-    #[cfg(any(target_env = "gnu", target_env = "musl"))]
-    unsafe {
-        *libc::__errno_location()
-    }
+    unsafe { *libc::__errno_location() }
 }
 
 fn call1(call: c_long, first: c_long) -> c_long {
@@ -316,19 +377,28 @@ mod tests {
     #[test]
     fn entries_of_a_folder_are_read_with_a_small_buffer() {
         let mut own = false;
-        each_number_in(&Path::new(b"/proc"), &mut [0; 64], |pid| own |= pid == std::process::id().cast_signed());
+        each_number_in(&Path::new(b"/proc"), &mut [0; 64], |pid| {
+            own |= pid == std::process::id().cast_signed()
+        });
         assert!(own);
     }
 
     #[test]
     fn a_stat_file_gives_the_parent() {
         let parent = parent_in(&Path::new(b"/proc/self/stat"), &mut [0; 1024]);
-        assert_eq!(parent, Some(std::os::unix::process::parent_id().cast_signed()));
+        assert_eq!(
+            parent,
+            Some(std::os::unix::process::parent_id().cast_signed())
+        );
     }
 
     #[test]
     fn a_walk_remembers_no_more_than_it_has_room_for() {
-        let mut found = Found { pids: [0; FOUND_MAX], count: 0, any: false };
+        let mut found = Found {
+            pids: [0; FOUND_MAX],
+            count: 0,
+            any: false,
+        };
         found.begin_at(1);
         for pid in 0..5000 {
             found.note(pid);

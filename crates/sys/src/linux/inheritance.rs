@@ -28,7 +28,11 @@ pub(crate) fn close_all_but(actions: &mut FileActions, targets: &[RawFd]) -> io:
         // SAFETY: the list was initialised, and the function has this type in every C library that
         // exports the name.
         let code = unsafe { add_close_from(actions.raw(), above) };
-        return if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) };
+        return if code == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::from_raw_os_error(code))
+        };
     }
     for number in inheritable_from(above) {
         // A number over the limit of open files is refused here. It was opened before the limit was
@@ -58,7 +62,9 @@ fn add_close_from() -> Option<AddCloseFrom> {
 /// the C library cannot close a whole range, that is as near as one gets.
 fn inheritable_from(lowest: RawFd) -> Vec<RawFd> {
     let open = super::process::open_descriptors().unwrap_or_default();
-    open.into_iter().filter(|number| *number >= lowest && is_inheritable(*number)).collect()
+    open.into_iter()
+        .filter(|number| *number >= lowest && is_inheritable(*number))
+        .collect()
 }
 
 fn is_inheritable(number: RawFd) -> bool {

@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use super::descendants::Descendants;
 use super::{lineage, process};
-use crate::force::{Switch, is_forced};
 
 /// The signal that tells of the parent's end. Real-time signals begin at 34 with glibc and at 35
 /// with musl, libraries that want one take it from either end, and this one is in the middle.
@@ -41,11 +40,15 @@ unsafe impl Sync for Ground {}
 /// The signal that is used must stay unblocked in at least one thread.
 pub fn arm_lifeline(expected_parent: i32) -> io::Result<()> {
     EXPECTED_PARENT.store(expected_parent, Ordering::Relaxed);
-    BY_SCAN.store(is_forced(Switch::NoChildrenFile) || !lineage::has_children_files(), Ordering::Relaxed);
+    BY_SCAN.store(!lineage::has_children_lists(), Ordering::Relaxed);
     install()?;
     process::set_parent_death_signal(LIFELINE_SIGNAL)?;
     // A parent that ended before the call above sends nothing, but its child has another one now.
-    if process::parent_pid() == expected_parent { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) }
+    if process::parent_pid() == expected_parent {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(libc::ESRCH))
+    }
 }
 
 fn install() -> io::Result<()> {
@@ -129,7 +132,15 @@ fn reap_all() -> bool {
     loop {
         let nobody = std::ptr::null_mut::<libc::c_void>();
         // SAFETY: the kernel writes nothing where it is given null.
-        let result = unsafe { libc::syscall(libc::SYS_wait4, -1, nobody, libc::WNOHANG | libc::__WALL, nobody) };
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_wait4,
+                -1,
+                nobody,
+                libc::WNOHANG | libc::__WALL,
+                nobody,
+            )
+        };
         match result {
             0 => return true,
             -1 => return false,
@@ -139,8 +150,15 @@ fn reap_all() -> bool {
 }
 
 fn pause(ns: Option<i64>) {
-    let time = libc::timespec { tv_sec: 0, tv_nsec: ns.unwrap_or(0) };
-    let limit = if ns.is_some() { &raw const time } else { std::ptr::null() };
+    let time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: ns.unwrap_or(0),
+    };
+    let limit = if ns.is_some() {
+        &raw const time
+    } else {
+        std::ptr::null()
+    };
     let nothing = std::ptr::null_mut::<libc::c_void>();
     // SAFETY: there is no set of descriptors, and the time lives for the call.
     unsafe { libc::syscall(libc::SYS_ppoll, nothing, 0, limit, nothing, 0) };

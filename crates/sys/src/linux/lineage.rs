@@ -26,7 +26,10 @@ impl Stat {
         let rest = std::str::from_utf8(text.get(end_of_name + 1..)?).ok()?;
         let mut fields = rest.split_ascii_whitespace();
         // After the name: state, parent, and 15 further on the number of threads.
-        Some(Self { parent: fields.nth(1)?.parse().ok()?, threads: fields.nth(15)?.parse().ok()? })
+        Some(Self {
+            parent: fields.nth(1)?.parse().ok()?,
+            threads: fields.nth(15)?.parse().ok()?,
+        })
     }
 }
 
@@ -35,14 +38,17 @@ impl Stat {
 /// The kernel may leave out one that is being made or taken over while the list is read, so who
 /// wants all of them asks until nothing changes.
 pub(crate) fn children_of(pid: &str, number: i32) -> io::Result<Vec<i32>> {
-    if is_forced(Switch::NoChildrenFile) || !has_children_files() {
+    if !has_children_lists() {
         return children_by_scan(number);
     }
     let mut children = Vec::new();
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         let path = task?.path().join("children");
         match fs::read_to_string(path) {
-            Ok(text) => children.extend(text.split_ascii_whitespace().filter_map(|word| word.parse::<i32>().ok())),
+            Ok(text) => children.extend(
+                text.split_ascii_whitespace()
+                    .filter_map(|word| word.parse::<i32>().ok()),
+            ),
             // This thread has ended; its children have gone to another one of the same process.
             Err(error) if is_gone(&error) => {}
             Err(error) => return Err(error),
@@ -51,9 +57,12 @@ pub(crate) fn children_of(pid: &str, number: i32) -> io::Result<Vec<i32>> {
     Ok(children)
 }
 
-/// Whether the kernel was built with the lists of children. The main thread of this process is
-/// there for as long as anybody asks.
-pub(crate) fn has_children_files() -> bool {
+/// Whether the kernel was built with lists of children. The main thread of this process is there for
+/// as long as anybody asks.
+pub(crate) fn has_children_lists() -> bool {
+    if is_forced(Switch::NoChildrenFile) {
+        return false;
+    }
     let pid = std::process::id();
     fs::exists(format!("/proc/self/task/{pid}/children")).unwrap_or(false)
 }
@@ -62,7 +71,10 @@ fn children_by_scan(parent: i32) -> io::Result<Vec<i32>> {
     let mut children = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
-        let Some((text, pid)) = name.to_str().and_then(|text| Some((text, text.parse::<i32>().ok()?))) else {
+        let Some((text, pid)) = name
+            .to_str()
+            .and_then(|text| Some((text, text.parse::<i32>().ok()?)))
+        else {
             continue;
         };
         match Stat::of(text) {

@@ -10,15 +10,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{
-    FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags, fallocate, fcntl_add_seals, fcntl_get_seals, ftruncate,
-    memfd_create, open,
+    FallocateFlags, MemfdFlags, Mode, OFlags, SealFlags, fallocate, fcntl_add_seals,
+    fcntl_get_seals, ftruncate, memfd_create, open,
 };
 use rustix::io::Errno;
 
 use crate::force::{Switch, is_forced};
 
-pub use crate::unix::mapping::{Mapping, Words};
 pub use crate::unix::file::{file_len, read_file, write_file};
+pub use crate::unix::mapping::{Mapping, Words};
 
 /// A file of exactly so many zero bytes, whose length nobody can change where the kernel has seals.
 pub fn memfd(name: &CStr, len: u64) -> io::Result<OwnedFd> {
@@ -68,13 +68,21 @@ struct Created {
 fn create(name: &CStr, sealable: bool) -> io::Result<Created> {
     if !is_forced(Switch::NoMemfd) {
         match create_memory(name, sealable) {
-            Ok(descriptor) => return Ok(Created { descriptor, is_memory: true }),
+            Ok(descriptor) => {
+                return Ok(Created {
+                    descriptor,
+                    is_memory: true,
+                });
+            }
             // No such call, or a filter or a security module that forbids it.
             Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS) => {}
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(Created { descriptor: create_nameless()?, is_memory: false })
+    Ok(Created {
+        descriptor: create_nameless()?,
+        is_memory: false,
+    })
 }
 
 /// Since 6.3 a system may refuse memory files that could be executed, and 6.3 is also the first to
@@ -84,7 +92,10 @@ fn create_memory(name: &CStr, sealable: bool) -> Result<OwnedFd, Errno> {
     let base = MemfdFlags::CLOEXEC;
     // The flag below makes a file sealable, so a file that must not be goes without where it can.
     if sealable && RENOUNCE_EXECUTION.load(Ordering::Relaxed) {
-        match memfd_create(name, base | MemfdFlags::ALLOW_SEALING | MemfdFlags::NOEXEC_SEAL) {
+        match memfd_create(
+            name,
+            base | MemfdFlags::ALLOW_SEALING | MemfdFlags::NOEXEC_SEAL,
+        ) {
             Err(Errno::INVAL) => RENOUNCE_EXECUTION.store(false, Ordering::Relaxed),
             result => return result,
         }
@@ -99,7 +110,10 @@ fn create_memory(name: &CStr, sealable: bool) -> Result<OwnedFd, Errno> {
 }
 
 fn seal(file: &Created) -> io::Result<()> {
-    Ok(fcntl_add_seals(&file.descriptor, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?)
+    Ok(fcntl_add_seals(
+        &file.descriptor,
+        SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL,
+    )?)
 }
 
 /// Memory files take pages when they are touched. A file system may be full by then, which would be
@@ -132,7 +146,11 @@ fn create_unlinked(folder: &std::path::Path) -> io::Result<OwnedFd> {
     let stamp = crate::unix::clock::monotonic_ns();
     let path = folder.join(format!("loky-{}-{stamp:x}", std::process::id()));
     let mode = Mode::RUSR | Mode::WUSR;
-    let file = open(&path, OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC, mode)?;
+    let file = open(
+        &path,
+        OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::CLOEXEC,
+        mode,
+    )?;
     fs::remove_file(&path)?;
     Ok(file)
 }

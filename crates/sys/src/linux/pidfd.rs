@@ -11,12 +11,11 @@ use crate::force::{Switch, is_forced};
 /// Opens one for a process that the caller knows to be alive or unreaped. `None`: the kernel does
 /// not have it (before 5.3) or a filter forbids it. `ESRCH`: there is no such process.
 pub fn open(pid: i32) -> io::Result<Option<OwnedFd>> {
+    let pid = u32::try_from(pid).ok().and_then(|_| Pid::from_raw(pid));
+    let pid = pid.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
     if is_forced(Switch::NoPidfd) {
         return Ok(None);
     }
-    let Some(pid) = Pid::from_raw(pid).filter(|_| pid > 0) else {
-        return Err(io::Error::from_raw_os_error(libc::EINVAL));
-    };
     match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(descriptor) => Ok(Some(descriptor)),
         Err(Errno::NOSYS | Errno::PERM) => Ok(None),

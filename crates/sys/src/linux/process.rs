@@ -20,13 +20,16 @@ pub(crate) const MAX_RSS_UNIT_BYTES: u64 = 1024;
 /// From now on, a descendant whose parent ends becomes a child of this process.
 pub fn set_child_subreaper() -> io::Result<()> {
     // Any process number means "this process on": the kernel takes it as a truth value.
-    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
+    Ok(rustix::process::set_child_subreaper(Some(
+        rustix::process::getpid(),
+    ))?)
 }
 
 /// Asks for a signal when the parent ends; more exactly, when that thread of it ends which made
 /// this process. An end before this call is not told: compare [`parent_pid`] afterwards.
 pub fn set_parent_death_signal(signal: i32) -> io::Result<()> {
-    let signal = libc::c_ulong::try_from(signal).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let signal =
+        libc::c_ulong::try_from(signal).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
     // SAFETY: this option takes a number and touches no memory.
     match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) } {
         0 => Ok(()),
@@ -44,6 +47,12 @@ pub fn children_of(pid: i32) -> io::Result<Vec<i32>> {
     lineage::children_of(&pid.to_string(), pid)
 }
 
+/// Whether the kernel lists the children of a process; else all processes are asked for their
+/// parents, which is slower and a little more prone to miss one that is being made.
+pub fn has_children_lists() -> bool {
+    lineage::has_children_lists()
+}
+
 /// How many threads this process has.
 pub fn thread_count() -> io::Result<usize> {
     Ok(Stat::of("self")?.threads)
@@ -55,7 +64,11 @@ pub fn thread_count() -> io::Result<usize> {
 /// one of the numbers that it does not name.
 pub fn close_from(lowest: RawFd, keep: &[RawFd]) -> io::Result<()> {
     let lowest = lowest.max(0);
-    let mut kept: Vec<RawFd> = keep.iter().copied().filter(|number| *number >= lowest).collect();
+    let mut kept: Vec<RawFd> = keep
+        .iter()
+        .copied()
+        .filter(|number| *number >= lowest)
+        .collect();
     kept.sort_unstable();
     kept.dedup();
     let mut first = lowest;
@@ -80,7 +93,10 @@ fn close_between(first: RawFd, last: RawFd) -> io::Result<()> {
             return Err(error);
         }
     }
-    for number in open_descriptors()?.into_iter().filter(|number| (first..=last).contains(number)) {
+    for number in open_descriptors()?
+        .into_iter()
+        .filter(|number| (first..=last).contains(number))
+    {
         // SAFETY: as above. An error means that it is closed already, or closed all the same.
         unsafe { libc::close(number) };
     }
@@ -92,7 +108,12 @@ pub(crate) fn open_descriptors() -> io::Result<Vec<RawFd>> {
     let mut numbers = Vec::new();
     // The list names the descriptor that reads it as well; it is closed before anybody looks.
     for entry in fs::read_dir("/proc/self/fd")? {
-        numbers.extend(entry?.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok()));
+        numbers.extend(
+            entry?
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse::<RawFd>().ok()),
+        );
     }
     Ok(numbers)
 }
@@ -109,10 +130,12 @@ pub(crate) fn duplicate_onto(source: &impl AsFd, target: RawFd) -> io::Result<()
 
 /// The permission bits that new files of this process lack.
 pub fn umask_of_self() -> u32 {
-    let from_proc = fs::read_to_string("/proc/self/status").ok().and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("Umask:"))?;
-        u32::from_str_radix(line.trim(), 8).ok()
-    });
+    let from_proc = fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find_map(|line| line.strip_prefix("Umask:"))?;
+            u32::from_str_radix(line.trim(), 8).ok()
+        });
     // Without /proc the mask can only be read by changing it, for a moment and for all threads.
     from_proc.unwrap_or_else(|| {
         let mask = rustix::process::umask(Mode::RWXG | Mode::RWXO);

@@ -6,17 +6,25 @@ use std::io;
 /// What the process has resident now, shared pages included.
 pub fn resident_bytes(pid: i32) -> io::Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/statm"))?;
-    let pages = text.split_ascii_whitespace().nth(1).and_then(|word| word.parse::<u64>().ok());
+    let pages = text
+        .split_ascii_whitespace()
+        .nth(1)
+        .and_then(|word| word.parse::<u64>().ok());
     let page_bytes = u64::try_from(rustix::param::page_size()).unwrap_or(u64::MAX);
-    pages.map(|pages| pages.saturating_mul(page_bytes)).ok_or_else(unreadable)
+    pages
+        .map(|pages| pages.saturating_mul(page_bytes))
+        .ok_or_else(unreadable)
 }
 
 /// The most it ever had resident. A process that has ended but was not waited for has none.
 pub fn peak_bytes(pid: i32) -> io::Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.split_ascii_whitespace().next()).and_then(|word| word.parse::<u64>().ok());
-    kib.map(|kib| kib.saturating_mul(1024)).ok_or_else(unreadable)
+    let kib = line
+        .and_then(|line| line.split_ascii_whitespace().next())
+        .and_then(|word| word.parse::<u64>().ok());
+    kib.map(|kib| kib.saturating_mul(1024))
+        .ok_or_else(unreadable)
 }
 
 fn unreadable() -> io::Error {

@@ -29,7 +29,10 @@ impl Wake {
             }
         }
         let (heard, rung) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        Ok(Self { heard, rung: Some(rung) })
+        Ok(Self {
+            heard,
+            rung: Some(rung),
+        })
     }
 
     /// Makes [`Wake::as_fd`] readable. Never waits: a bell too full to be rung is ringing.

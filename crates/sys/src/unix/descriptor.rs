@@ -44,7 +44,11 @@ pub fn place(moves: Vec<(OwnedFd, RawFd)>, apart: &mut [&mut OwnedFd]) -> io::Re
     }
     let mut sources = Vec::with_capacity(moves.len());
     for (source, target) in moves {
-        let source = if targets.contains(&source.as_raw_fd()) { outside(&source, &targets)? } else { source };
+        let source = if targets.contains(&source.as_raw_fd()) {
+            outside(&source, &targets)?
+        } else {
+            source
+        };
         sources.push((source, target));
     }
     for (source, target) in &sources {

@@ -1,8 +1,8 @@
 //! Error numbers by name. It never maps one to a meaning.
 
 pub use libc::{
-    EACCES, EAGAIN, EBADF, EBUSY, ECHILD, EINTR, EINVAL, EMFILE, ENFILE, ENOENT, ENOMEM, ENOSPC, ENOSYS, ENXIO, EPERM,
-    EPIPE, ESRCH,
+    EACCES, EAGAIN, EBADF, EBUSY, ECHILD, EINTR, EINVAL, EMFILE, ENFILE, ENOENT, ENOMEM, ENOSPC,
+    ENOSYS, ENXIO, EPERM, EPIPE, ESRCH,
 };
 
 /// The name of an error number that this project meets, such as `EMFILE`.

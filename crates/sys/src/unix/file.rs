@@ -20,7 +20,9 @@ pub fn read_file<Fd: AsFd>(file: Fd, max: usize) -> io::Result<Vec<u8>> {
     let mut chunk = vec![0_u8; READ_BYTES.min(max)];
     while bytes.len() < max {
         let wanted = chunk.len().min(max - bytes.len());
-        let Some(place) = chunk.get_mut(..wanted) else { break };
+        let Some(place) = chunk.get_mut(..wanted) else {
+            break;
+        };
         match pread(&file, &mut *place, bytes.len() as u64) {
             Ok(0) => break,
             Ok(count) => bytes.extend_from_slice(place.get(..count).unwrap_or_default()),

@@ -14,5 +14,11 @@ pub fn open_files() -> (Option<u64>, Option<u64>) {
 /// Sets how many descriptors this process may have. Those that are open stay so.
 pub fn set_open_files(count: u64) -> io::Result<()> {
     let maximum = getrlimit(Resource::Nofile).maximum;
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: Some(count), maximum })?)
+    Ok(setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: Some(count),
+            maximum,
+        },
+    )?)
 }

@@ -53,11 +53,30 @@ impl Mapping {
         if file_len(&file)? < len as u64 {
             return Err(io::Error::from_raw_os_error(libc::ENXIO));
         }
-        let flags = if is_private { MapFlags::PRIVATE } else { MapFlags::SHARED };
+        let flags = if is_private {
+            MapFlags::PRIVATE
+        } else {
+            MapFlags::SHARED
+        };
         // SAFETY: the kernel chooses the address, so no memory in use is replaced.
-        let start = unsafe { mmap(ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, flags, &file, 0)? };
-        let start = NonNull::new(start).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
-        Ok(Self { start, len, is_private, copying: Mutex::new(()) })
+        let start = unsafe {
+            mmap(
+                ptr::null_mut(),
+                len,
+                ProtFlags::READ | ProtFlags::WRITE,
+                flags,
+                &file,
+                0,
+            )?
+        };
+        let start =
+            NonNull::new(start).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        Ok(Self {
+            start,
+            len,
+            is_private,
+            copying: Mutex::new(()),
+        })
     }
 
     /// Where the bytes begin. They stay there while this value lives; who uses the pointer keeps to
@@ -67,7 +86,10 @@ impl Mapping {
     }
 
     /// How many bytes there are; never 0.
-    #[expect(clippy::len_without_is_empty, reason = "an empty mapping cannot be made")]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "an empty mapping cannot be made"
+    )]
     pub fn len(&self) -> usize {
         self.len
     }

@@ -12,7 +12,9 @@ pub use crate::contract::{Interest, Ready};
 pub fn poll(interests: &mut [Interest<'_>], timeout_ns: Option<u64>) -> io::Result<usize> {
     let mut polled: Vec<PollFd<'_>> = interests
         .iter()
-        .map(|interest| PollFd::from_borrowed_fd(interest.fd, wanted(interest.readable, interest.writable)))
+        .map(|interest| {
+            PollFd::from_borrowed_fd(interest.fd, wanted(interest.readable, interest.writable))
+        })
         .collect();
     // More seconds than the kernel can count are as good as for ever.
     let timeout = timeout_ns.and_then(|ns| Timespec::try_from(Duration::from_nanos(ns)).ok());

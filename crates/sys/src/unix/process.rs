@@ -38,13 +38,22 @@ pub fn has_children() -> io::Result<bool> {
     // SAFETY: the structure is plain numbers, for which zero is a value, and outlives the call.
     let result = unsafe {
         let mut info: libc::siginfo_t = std::mem::zeroed();
-        libc::waitid(libc::P_ALL, 0, &raw mut info, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)
+        libc::waitid(
+            libc::P_ALL,
+            0,
+            &raw mut info,
+            libc::WEXITED | libc::WNOHANG | libc::WNOWAIT,
+        )
     };
     if result == 0 {
         return Ok(true);
     }
     let error = io::Error::last_os_error();
-    if error.raw_os_error() == Some(libc::ECHILD) { Ok(false) } else { Err(error) }
+    if error.raw_os_error() == Some(libc::ECHILD) {
+        Ok(false)
+    } else {
+        Err(error)
+    }
 }
 
 /// Sends a signal to one process. Numbers that mean groups are refused with `EINVAL`.
@@ -67,7 +76,11 @@ pub fn exit_now(code: i32) -> ! {
 }
 
 fn refuse_groups(pid: i32) -> io::Result<()> {
-    if pid > 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::EINVAL)) }
+    if pid > 0 {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(libc::EINVAL))
+    }
 }
 
 fn wait4(pid: i32, options: i32) -> io::Result<Option<Reaped>> {
@@ -81,7 +94,9 @@ fn wait4(pid: i32, options: i32) -> io::Result<Option<Reaped>> {
         pid => Ok(Some(Reaped {
             pid,
             status: WaitStatus(status),
-            max_rss_bytes: u64::try_from(usage.ru_maxrss).unwrap_or(0).saturating_mul(MAX_RSS_UNIT_BYTES),
+            max_rss_bytes: u64::try_from(usage.ru_maxrss)
+                .unwrap_or(0)
+                .saturating_mul(MAX_RSS_UNIT_BYTES),
             user_ns: ns_of(usage.ru_utime),
             system_ns: ns_of(usage.ru_stime),
         })),
@@ -91,5 +106,7 @@ fn wait4(pid: i32, options: i32) -> io::Result<Option<Reaped>> {
 fn ns_of(time: libc::timeval) -> u64 {
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let microseconds = u64::try_from(time.tv_usec).unwrap_or(0);
-    seconds.saturating_mul(1_000_000_000).saturating_add(microseconds.saturating_mul(1000))
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(microseconds.saturating_mul(1000))
 }

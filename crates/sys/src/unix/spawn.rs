@@ -21,7 +21,8 @@ pub use crate::contract::Spawn;
 /// this process ignores stay ignored.
 pub fn spawn(order: &Spawn<'_>) -> io::Result<i32> {
     let program = CString::new(order.program.as_os_str().as_bytes())?;
-    let words = std::iter::once(order.program.as_os_str()).chain(order.args.iter().map(OsString::as_os_str));
+    let words = std::iter::once(order.program.as_os_str())
+        .chain(order.args.iter().map(OsString::as_os_str));
     let arguments = Strings::new(words.map(|word| CString::new(word.as_bytes())))?;
     let environment = match order.env {
         Some(pairs) => Strings::new(pairs.iter().map(|(name, value)| variable(name, value)))?,
@@ -83,7 +84,11 @@ fn inheritance(order: &Spawn<'_>) -> io::Result<(FileActions, Vec<OwnedFd>)> {
 }
 
 fn check(code: libc::c_int) -> io::Result<()> {
-    if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(code)) }
+    if code == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(code))
+    }
 }
 
 /// Strings as the kernel takes them: a list of pointers that ends with a null.
@@ -96,9 +101,15 @@ struct Strings {
 impl Strings {
     fn new(strings: impl Iterator<Item = Result<CString, std::ffi::NulError>>) -> io::Result<Self> {
         let owned = strings.collect::<Result<Vec<CString>, _>>()?;
-        let pointers =
-            owned.iter().map(|string| string.as_ptr().cast_mut()).chain(std::iter::once(ptr::null_mut())).collect();
-        Ok(Self { pointers, _owned: owned })
+        let pointers = owned
+            .iter()
+            .map(|string| string.as_ptr().cast_mut())
+            .chain(std::iter::once(ptr::null_mut()))
+            .collect();
+        Ok(Self {
+            pointers,
+            _owned: owned,
+        })
     }
 }
 
@@ -125,7 +136,13 @@ impl FileActions {
     fn add_open_null(&mut self, target: RawFd) -> io::Result<()> {
         // SAFETY: the list was initialised and the path is a literal that lives for ever.
         check(unsafe {
-            libc::posix_spawn_file_actions_addopen(self.raw(), target, c"/dev/null".as_ptr(), libc::O_RDONLY, 0)
+            libc::posix_spawn_file_actions_addopen(
+                self.raw(),
+                target,
+                c"/dev/null".as_ptr(),
+                libc::O_RDONLY,
+                0,
+            )
         })
     }
 
@@ -161,8 +178,11 @@ impl Attributes {
     /// An empty mask, since the spawning thread may block everything; and SIGPIPE, which Python and
     /// Rust ignore, as a new program expects it.
     fn set_signals(&mut self) -> io::Result<()> {
-        let flags = libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF | crate::platform::inheritance::FLAGS;
-        let flags = libc::c_short::try_from(flags).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+        let flags = libc::POSIX_SPAWN_SETSIGMASK
+            | libc::POSIX_SPAWN_SETSIGDEF
+            | crate::platform::inheritance::FLAGS;
+        let flags = libc::c_short::try_from(flags)
+            .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
         // SAFETY: the sets are initialised before they are read, the attributes were initialised, and
         // all live for the calls.
         unsafe {
@@ -170,7 +190,10 @@ impl Attributes {
             libc::sigemptyset(&raw mut set);
             check(libc::posix_spawnattr_setsigmask(self.raw(), &raw const set))?;
             libc::sigaddset(&raw mut set, libc::SIGPIPE);
-            check(libc::posix_spawnattr_setsigdefault(self.raw(), &raw const set))?;
+            check(libc::posix_spawnattr_setsigdefault(
+                self.raw(),
+                &raw const set,
+            ))?;
             check(libc::posix_spawnattr_setflags(self.raw(), flags))
         }
     }

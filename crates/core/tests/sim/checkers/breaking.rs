@@ -1,0 +1,115 @@
+//! A pool breaks once, for a reason that was told, and then in full: every task, every worker.
+
+use loky_core::{BreakReason, Effect, Event, OnCrash, Outcome};
+
+use super::record::Record;
+use super::{Checker, Line, Verdict, demand};
+
+#[derive(Default)]
+pub struct Breaking {
+    /// The event of this step must break the pool.
+    must_break: bool,
+}
+
+/// Whether this reason can come from this event.
+fn is_told(record: &Record, reason: BreakReason) -> bool {
+    let break_mode = record.config.on_crash == OnCrash::Break;
+    match (reason, &record.event) {
+        (BreakReason::WorkerDied(worker), Some(Event::WorkerExited { worker: gone, .. })) => {
+            break_mode && worker == *gone
+        }
+        (BreakReason::RestartBudget(worker), Some(Event::WorkerExited { worker: gone, .. })) => {
+            !break_mode && worker == *gone
+        }
+        (BreakReason::InitializerFailed(worker), Some(Event::InitializerFailed { worker: at })) => {
+            worker == *at
+        }
+        (BreakReason::SpawnFailed(errno), Some(Event::SpawnFailed { errno: told, .. })) => {
+            errno == *told
+        }
+        (BreakReason::LauncherDied, Some(Event::LauncherDied))
+        | (BreakReason::SetupFailed, Some(Event::SetupFailed)) => true,
+        (
+            BreakReason::WorkerDied(_)
+            | BreakReason::RestartBudget(_)
+            | BreakReason::InitializerFailed(_)
+            | BreakReason::SpawnFailed(_)
+            | BreakReason::LauncherDied
+            | BreakReason::SetupFailed,
+            _,
+        ) => false,
+    }
+}
+
+fn breaks_at_once(record: &Record, event: &Event) -> bool {
+    if record.is_final() || record.stopped {
+        return false;
+    }
+    let break_mode = record.config.on_crash == OnCrash::Break;
+    if let Event::InitializerFailed { worker } = event {
+        return record
+            .workers
+            .get(worker)
+            .is_some_and(|seen| !seen.condemned);
+    }
+    if let Event::WorkerExited { worker, started } = event {
+        let any_started = !record.started_of(*worker, started).is_empty();
+        let died = record.workers.get(worker).is_some_and(|seen| {
+            let leaving = seen.asked || seen.said.is_some();
+            seen.condemned || any_started || !leaving
+        });
+        return break_mode && died;
+    }
+    let launcher_died = matches!(event, Event::LauncherDied);
+    (launcher_died && break_mode) || matches!(event, Event::SetupFailed)
+}
+
+impl Checker for Breaking {
+    fn name(&self) -> &'static str {
+        "breaking"
+    }
+
+    fn see(&mut self, record: &Record, line: &Line) -> Verdict {
+        match line {
+            Line::Told(_, event) => {
+                self.must_break = breaks_at_once(record, event);
+                Ok(())
+            }
+            Line::Ordered(Effect::BreakPool { reason }) => {
+                demand(record.broken.is_none(), || {
+                    format!("broken again, by {reason:?}")
+                })?;
+                demand(is_told(record, *reason), || {
+                    format!("broken by {reason:?} after {:?}", record.event)
+                })
+            }
+            Line::Ordered(Effect::CompleteTask { task, outcome }) => match record.broken {
+                Some(reason) => demand(*outcome == Outcome::Broken(reason), || {
+                    format!("{task} ends as {outcome:?} in a pool broken by {reason:?}")
+                }),
+                None => demand(!matches!(outcome, Outcome::Broken(_)), || {
+                    format!("{task} ends as {outcome:?} in a pool that is not broken")
+                }),
+            },
+            Line::Rest { .. } => {
+                demand(!self.must_break || record.broken.is_some(), || {
+                    format!("not broken by {:?}", record.event)
+                })?;
+                if record.broken.is_none() {
+                    return Ok(());
+                }
+                demand(record.unfinished == 0, || {
+                    "broken, and tasks go on".to_owned()
+                })?;
+                let spared = record
+                    .workers
+                    .iter()
+                    .find(|(_, seen)| seen.spawned && !seen.killed && !seen.exited);
+                demand(spared.is_none(), || {
+                    format!("broken, and one lives: {spared:?}")
+                })
+            }
+            Line::Ordered(_) | Line::Started { .. } => Ok(()),
+        }
+    }
+}

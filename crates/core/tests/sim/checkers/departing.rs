@@ -1,0 +1,65 @@
+//! The end of a worker is said once, in the step that tells it, and called what it was.
+
+use loky_core::{Departure, Effect, Event, LeaveReason, WorkerId};
+
+use super::record::Record;
+use super::{Checker, Line, Verdict, demand};
+
+#[derive(Default)]
+pub struct Departing {
+    expected: Option<(WorkerId, Departure)>,
+}
+
+fn meaning(record: &Record, worker: WorkerId, any_started: bool) -> Option<Departure> {
+    let seen = record.workers.get(&worker)?;
+    if seen.condemned {
+        return Some(Departure::Died);
+    }
+    if seen.killed {
+        return Some(Departure::Killed);
+    }
+    let reason = match seen.said {
+        Some(reason) => Some(reason),
+        None if seen.asked => Some(LeaveReason::Asked),
+        None => None,
+    };
+    Some(match reason {
+        Some(reason) if !any_started => Departure::Retired(reason),
+        Some(_) | None => Departure::Died,
+    })
+}
+
+impl Checker for Departing {
+    fn name(&self) -> &'static str {
+        "departing"
+    }
+
+    fn see(&mut self, record: &Record, line: &Line) -> Verdict {
+        match line {
+            Line::Told(_, Event::WorkerExited { worker, started }) => {
+                let any_started = !record.started_of(*worker, started).is_empty();
+                let meant = meaning(record, *worker, any_started).filter(|_| !record.stopped);
+                self.expected = meant.map(|departure| (*worker, departure));
+                Ok(())
+            }
+            Line::Told(..) => {
+                self.expected = None;
+                Ok(())
+            }
+            Line::Ordered(Effect::WorkerGone { worker, departure }) => {
+                let expected = self.expected.take();
+                demand(expected == Some((*worker, *departure)), || {
+                    format!("{worker} is gone as {departure:?}, {expected:?} was meant")
+                })?;
+                let seen = record.workers.get(worker).ok_or("unrecorded worker")?;
+                demand(seen.held.is_empty(), || {
+                    format!("{worker} is gone and holds tasks")
+                })
+            }
+            Line::Rest { .. } => demand(self.expected.is_none(), || {
+                format!("an end went unsaid: {:?}", self.expected)
+            }),
+            Line::Ordered(_) | Line::Started { .. } => Ok(()),
+        }
+    }
+}

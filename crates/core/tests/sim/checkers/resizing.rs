@@ -1,0 +1,83 @@
+//! A resize is settled once, and not before the workers are as many as asked for.
+
+use std::collections::BTreeSet;
+
+use loky_core::{Effect, Event, WorkerId};
+
+use super::record::Record;
+use super::{Checker, Line, Verdict, demand};
+
+#[derive(Default)]
+pub struct Resizing {
+    /// Workers that were asked to leave by a resize.
+    surplus: BTreeSet<WorkerId>,
+    /// Some spawn has failed: a pool that is short of workers may settle for fewer.
+    spawns_fail: bool,
+    /// How often a resize was settled in this step.
+    settled: bool,
+}
+
+impl Resizing {
+    fn see_settled(&self, record: &Record) -> Verdict {
+        demand(record.resizing, || {
+            "a resize is settled that nobody asked for".to_owned()
+        })?;
+        if !record.accepts() || !record.started {
+            return Ok(());
+        }
+        let left = self
+            .surplus
+            .iter()
+            .find(|id| record.workers.contains_key(id));
+        demand(left.is_none(), || {
+            format!("settled while {left:?} is there")
+        })
+    }
+}
+
+impl Checker for Resizing {
+    fn name(&self) -> &'static str {
+        "resizing"
+    }
+
+    fn see(&mut self, record: &Record, line: &Line) -> Verdict {
+        match line {
+            Line::Told(_, event) => {
+                self.settled = false;
+                self.spawns_fail |= matches!(event, Event::SpawnFailed { .. });
+                Ok(())
+            }
+            Line::Ordered(Effect::AskToLeave { worker }) => {
+                if matches!(record.event, Some(Event::ResizeRequested { .. })) {
+                    self.surplus.insert(*worker);
+                }
+                Ok(())
+            }
+            Line::Ordered(Effect::ResizeSettled) => {
+                self.settled = true;
+                self.see_settled(record)
+            }
+            Line::Rest { alive, .. } => {
+                let exact = self.settled && record.accepts() && record.started;
+                let grown = *alive == record.size as usize;
+                // The place of a condemned worker is kept until it is over.
+                let doomed = record.workers.values().any(|seen| seen.condemned);
+                let excused = doomed || self.spawns_fail || record.config.idle_timeout_ns.is_some();
+                demand(!exact || grown || excused, || {
+                    format!(
+                        "settled with {alive} workers, {} were asked for",
+                        record.size
+                    )
+                })?;
+                demand(record.accepts() || !record.resizing, || {
+                    "a resize is left open in a pool that ends".to_owned()
+                })
+            }
+            Line::Ordered(_) | Line::Started { .. } => Ok(()),
+        }
+    }
+
+    fn end(&mut self, record: &Record) -> Verdict {
+        demand(!record.resizing, || "a resize was never settled".to_owned())
+    }
+}

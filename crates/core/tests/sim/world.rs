@@ -1,0 +1,548 @@
+//! The surroundings of a pool, simulated: launcher, workers, channels, ledgers, timer.
+//!
+//! It is honest: whatever it reports is what truly happened in it, in an order that the real
+//! surroundings could bring about as well. Each channel keeps its order; between channels there
+//! is none. A worker's end is told after everything that it had sent has been read.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use loky_core::{Attempt, Effect, Event, LeaveReason, TaskId, WorkerId};
+
+use crate::checkers::Line;
+use crate::profile::Profile;
+use crate::rng::Rng;
+
+/// What a worker reads from its channel.
+#[derive(Clone, Copy, Debug)]
+enum Frame {
+    Task(TaskId, Attempt),
+    Leave,
+}
+
+/// A slot of a worker's ledger.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Slot {
+    attempt: Attempt,
+    claimed: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// The order has not been carried out.
+    Ordered,
+    Initializing,
+    Idle,
+    Running(TaskId, Attempt),
+    /// Said that it leaves; exits next.
+    Parting,
+    Dead,
+}
+
+/// A worker process, or the order to make one.
+#[derive(Debug)]
+struct Process {
+    stage: Stage,
+    /// From the worker to the parent.
+    channel: VecDeque<Event>,
+    /// From the parent to the worker.
+    inbox: VecDeque<Frame>,
+    slots: BTreeMap<TaskId, Slot>,
+    kill_ordered: bool,
+    /// The engine still reads what it says.
+    heard: bool,
+    has_worked: bool,
+}
+
+/// Something that can happen next without anybody's will.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Move {
+    LauncherActs(WorkerId),
+    WorkerActs(WorkerId),
+    KillStrikes(WorkerId),
+    ReadControl,
+    ReadChannel(WorkerId),
+    ReadExit(WorkerId),
+    ReadAnswer,
+    FireTimer,
+}
+
+/// The effect cannot be carried out in this world.
+pub type Impossible = String;
+
+#[derive(Debug)]
+pub struct World {
+    pub now_ns: u64,
+    processes: BTreeMap<WorkerId, Process>,
+    control: VecDeque<Event>,
+    answers: VecDeque<Event>,
+    timer_at_ns: Option<u64>,
+    launcher_dead: bool,
+    /// Replies that have been read, to be read again.
+    read: Vec<Event>,
+    gone: Vec<WorkerId>,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self {
+            now_ns: 0,
+            processes: BTreeMap::new(),
+            control: VecDeque::new(),
+            answers: VecDeque::new(),
+            timer_at_ns: None,
+            launcher_dead: false,
+            read: Vec::new(),
+            gone: Vec::new(),
+        }
+    }
+
+    /// Everything that can happen next.
+    pub fn moves(&self, moves: &mut Vec<Move>) {
+        moves.clear();
+        for (&id, process) in &self.processes {
+            let made = process.stage != Stage::Ordered;
+            let alive = made && process.stage != Stage::Dead;
+            if !made && !self.launcher_dead {
+                moves.push(Move::LauncherActs(id));
+            }
+            let waits = process.stage == Stage::Idle && process.inbox.is_empty();
+            if alive && !waits {
+                moves.push(Move::WorkerActs(id));
+            }
+            if alive && process.kill_ordered {
+                moves.push(Move::KillStrikes(id));
+            }
+            if !process.channel.is_empty() {
+                moves.push(Move::ReadChannel(id));
+            } else if process.stage == Stage::Dead && !self.control_precedes(id) {
+                moves.push(Move::ReadExit(id));
+            }
+        }
+        if !self.control.is_empty() {
+            moves.push(Move::ReadControl);
+        }
+        if !self.answers.is_empty() {
+            moves.push(Move::ReadAnswer);
+        }
+        if self.timer_at_ns.is_some_and(|at_ns| at_ns <= self.now_ns) {
+            moves.push(Move::FireTimer);
+        }
+    }
+
+    /// The launcher has something to say that comes before this worker's end.
+    fn control_precedes(&self, id: WorkerId) -> bool {
+        self.control.iter().any(|event| match event {
+            Event::WorkerSpawned { worker } => *worker == id,
+            event => *event == Event::LauncherDied,
+        })
+    }
+
+    /// Makes a move. Answers what the pool is told by it, if anything, and the start of a task.
+    pub fn make(
+        &mut self,
+        next: Move,
+        rng: &mut Rng,
+        profile: &Profile,
+    ) -> (Option<Event>, Option<Line>) {
+        match next {
+            Move::LauncherActs(id) => self.launcher_acts(id, rng, profile),
+            Move::WorkerActs(id) => return (None, self.worker_acts(id, rng, profile)),
+            Move::KillStrikes(id) => self.kill(id),
+            Move::ReadControl => return (self.read_control(), None),
+            Move::ReadChannel(id) => return (self.read_channel(id), None),
+            Move::ReadExit(id) => return (self.read_exit(id, rng), None),
+            Move::ReadAnswer => {
+                let answer = self.answers.pop_front();
+                self.read.extend(answer.clone());
+                return (answer, None);
+            }
+            Move::FireTimer => {
+                self.timer_at_ns = None;
+                return (Some(Event::TimerFired), None);
+            }
+        }
+        (None, None)
+    }
+
+    fn launcher_acts(&mut self, id: WorkerId, rng: &mut Rng, profile: &Profile) {
+        if rng.per_mille(profile.spawn_failure) {
+            self.processes.remove(&id);
+            self.control.push_back(Event::SpawnFailed {
+                worker: id,
+                errno: rng.pick(&[11, 12, 24]),
+            });
+        } else if let Some(process) = self.processes.get_mut(&id) {
+            process.stage = Stage::Initializing;
+            self.control.push_back(Event::WorkerSpawned { worker: id });
+        }
+    }
+
+    fn worker_acts(&mut self, id: WorkerId, rng: &mut Rng, profile: &Profile) -> Option<Line> {
+        let process = self.processes.get_mut(&id)?;
+        if rng.per_mille(profile.crash) {
+            process.stage = Stage::Dead;
+            return None;
+        }
+        match process.stage {
+            Stage::Ordered | Stage::Dead => None,
+            Stage::Initializing => {
+                if rng.per_mille(profile.initializer_failure) {
+                    process
+                        .channel
+                        .push_back(Event::InitializerFailed { worker: id });
+                    process.stage = Stage::Parting;
+                } else {
+                    process.channel.push_back(Event::WorkerReady { worker: id });
+                    process.stage = Stage::Idle;
+                }
+                None
+            }
+            Stage::Idle => process.take_up(id, rng, profile),
+            Stage::Running(task, attempt) => {
+                let run_ns = rng.below(profile.run_ns);
+                let reply = Event::TaskFinished {
+                    worker: id,
+                    task,
+                    attempt,
+                    run_ns,
+                };
+                process.channel.push_back(reply);
+                process.stage = Stage::Idle;
+                process.has_worked = true;
+                None
+            }
+            Stage::Parting => {
+                process.stage = Stage::Dead;
+                None
+            }
+        }
+    }
+
+    /// A process dies at this very moment.
+    pub fn kill(&mut self, id: WorkerId) {
+        if let Some(process) = self.processes.get_mut(&id)
+            && process.stage != Stage::Ordered
+        {
+            process.stage = Stage::Dead;
+        }
+    }
+
+    /// The launcher dies and takes its workers along. With `lose`, it dies before it has said of
+    /// the last ones that they exist.
+    pub fn kill_launcher(&mut self, lose: bool) {
+        if self.launcher_dead {
+            return;
+        }
+        self.launcher_dead = true;
+        let ids: Vec<WorkerId> = self.processes.keys().copied().collect();
+        for id in ids {
+            let unsaid = self.control.contains(&Event::WorkerSpawned { worker: id });
+            let Some(process) = self.processes.get_mut(&id) else {
+                continue;
+            };
+            if lose && unsaid && process.stage == Stage::Initializing {
+                process.stage = Stage::Ordered;
+                self.control
+                    .retain(|event| *event != Event::WorkerSpawned { worker: id });
+            } else if process.stage != Stage::Ordered {
+                process.stage = Stage::Dead;
+            }
+        }
+        self.control.push_back(Event::LauncherDied);
+    }
+
+    fn read_control(&mut self) -> Option<Event> {
+        let event = self.control.pop_front()?;
+        if event == Event::LauncherDied {
+            self.launcher_dead = false;
+            let unmade = self
+                .processes
+                .extract_if(.., |_, process| process.stage == Stage::Ordered);
+            let lost = unmade.map(|(worker, _)| Event::SpawnFailed { worker, errno: 0 });
+            self.control.extend(lost);
+        }
+        Some(event)
+    }
+
+    fn read_channel(&mut self, id: WorkerId) -> Option<Event> {
+        let process = self.processes.get_mut(&id)?;
+        let event = process.channel.pop_front()?;
+        if let Event::TaskFinished { task, .. } = &event
+            && process.heard
+        {
+            process.slots.remove(task);
+        }
+        self.read.push(event.clone());
+        Some(event)
+    }
+
+    fn read_exit(&mut self, id: WorkerId, rng: &mut Rng) -> Option<Event> {
+        let process = self.processes.remove(&id)?;
+        self.gone.push(id);
+        let claimed = process.slots.iter().filter(|(_, slot)| slot.claimed);
+        let mut started: Vec<TaskId> = claimed.map(|(&task, _)| task).collect();
+        // Numbers of tasks that this worker does not hold must do no harm.
+        if rng.below(8) == 0 {
+            started.push(TaskId(rng.below(60)));
+            started.retain(|task| process.slots.get(task).is_none_or(|slot| slot.claimed));
+        }
+        Some(Event::WorkerExited {
+            worker: id,
+            started,
+        })
+    }
+
+    /// Processes that could be killed from outside.
+    pub fn victims(&self) -> Vec<WorkerId> {
+        let alive = self
+            .processes
+            .iter()
+            .filter(|(_, process)| process.stage != Stage::Ordered && process.stage != Stage::Dead);
+        alive.map(|(&id, _)| id).collect()
+    }
+
+    /// A worker of which the parent has read something is found to break the protocol.
+    pub fn condemn(&mut self, rng: &mut Rng) -> Option<Event> {
+        let made = self
+            .processes
+            .iter_mut()
+            .filter(|(_, process)| process.stage != Stage::Ordered && process.heard);
+        let mut made: Vec<(&WorkerId, &mut Process)> = made.collect();
+        if made.is_empty() {
+            return None;
+        }
+        let chosen = rng.index(made.len());
+        let (&worker, process) = made.swap_remove(chosen);
+        process.heard = false;
+        if rng.below(2) == 0 {
+            process.channel.clear();
+        }
+        Some(Event::WorkerCondemned { worker })
+    }
+
+    /// Nobody will describe the surroundings: unmade workers are forgotten.
+    pub fn fail_setup(&mut self) -> Event {
+        self.processes
+            .retain(|_, process| process.stage != Stage::Ordered);
+        Event::SetupFailed
+    }
+
+    /// Something that comes late, twice, or from nobody.
+    pub fn stray(&mut self, rng: &mut Rng) -> Option<Event> {
+        let nobody = WorkerId(10_000_000);
+        let event = if self.read.is_empty() {
+            None
+        } else {
+            Some(rng.pick_ref(&self.read).clone())
+        };
+        let gone = if self.gone.is_empty() {
+            nobody
+        } else {
+            rng.pick(&self.gone)
+        };
+        match rng.below(10) {
+            0 => Some(Event::WorkerSpawned { worker: gone }),
+            1 => Some(Event::WorkerReady { worker: gone }),
+            2 => Some(Event::WorkerExited {
+                worker: gone,
+                started: vec![TaskId(1), TaskId(2)],
+            }),
+            3 => Some(Event::WorkerCondemned { worker: gone }),
+            4 => Some(Event::WorkerLeaving {
+                worker: gone,
+                reason: LeaveReason::MemoryGrowth,
+            }),
+            5 => Some(Event::SpawnFailed {
+                worker: gone,
+                errno: 11,
+            }),
+            6 => Some(Event::InitializerFailed { worker: nobody }),
+            7 => match event? {
+                Event::TaskFinished {
+                    worker,
+                    task,
+                    attempt,
+                    ..
+                } => Some(Event::TaskFinished {
+                    worker,
+                    task,
+                    attempt: Attempt(attempt.0 + 1),
+                    run_ns: 1,
+                })
+                .filter(|_| !self.holds(worker, task, Attempt(attempt.0 + 1))),
+                event => self.repeated(event),
+            },
+            _ => event.and_then(|event| self.repeated(event)),
+        }
+    }
+
+    fn holds(&self, worker: WorkerId, task: TaskId, attempt: Attempt) -> bool {
+        let slots = self.processes.get(&worker).map(|process| &process.slots);
+        slots
+            .and_then(|slots| slots.get(&task))
+            .is_some_and(|slot| slot.attempt == attempt)
+    }
+
+    /// The same again, where that says nothing new: replies and answers name an attempt that is
+    /// over, and a worker is ready only once.
+    fn repeated(&self, event: Event) -> Option<Event> {
+        match event {
+            Event::TaskFinished {
+                worker,
+                task,
+                attempt,
+                ..
+            } => (!self.holds(worker, task, attempt)).then_some(event),
+            Event::RevokeAnswered { .. } | Event::WorkerReady { .. } => Some(event),
+            _ => None,
+        }
+    }
+
+    /// The time of the timer, if it is set.
+    pub fn timer_at_ns(&self) -> Option<u64> {
+        self.timer_at_ns
+    }
+
+    /// Carries out an order.
+    pub fn carry_out(&mut self, effect: &Effect) -> Result<(), Impossible> {
+        match effect {
+            Effect::SpawnWorker { worker, .. } => {
+                self.processes.insert(*worker, Process::ordered());
+                Ok(())
+            }
+            Effect::SendTask {
+                worker,
+                task,
+                attempt,
+            } => {
+                let process = self.process(*worker)?;
+                let slot = Slot {
+                    attempt: *attempt,
+                    claimed: false,
+                };
+                process.inbox.push_back(Frame::Task(*task, *attempt));
+                let taken = process.slots.insert(*task, slot);
+                if taken.is_some() || process.slots.len() > 63 {
+                    return Err(format!("no slot for {task} at {worker}"));
+                }
+                Ok(())
+            }
+            Effect::RevokeTask {
+                worker,
+                task,
+                attempt,
+            } => self.revoke(*worker, *task, *attempt),
+            Effect::AskToLeave { worker } => {
+                self.process(*worker)?.inbox.push_back(Frame::Leave);
+                Ok(())
+            }
+            Effect::KillWorker { worker } => {
+                self.process(*worker)?.kill_ordered = true;
+                Ok(())
+            }
+            Effect::ArmTimer { at_ns } => {
+                self.timer_at_ns = Some(*at_ns);
+                Ok(())
+            }
+            Effect::DisarmTimer => {
+                self.timer_at_ns = None;
+                Ok(())
+            }
+            Effect::CompleteTask { .. }
+            | Effect::WorkerGone { .. }
+            | Effect::BreakPool { .. }
+            | Effect::Notify { .. }
+            | Effect::ResizeSettled
+            | Effect::Stopped => Ok(()),
+        }
+    }
+
+    fn process(&mut self, id: WorkerId) -> Result<&mut Process, Impossible> {
+        let made = self
+            .processes
+            .get_mut(&id)
+            .filter(|process| process.stage != Stage::Ordered);
+        made.ok_or(format!("an order to {id}, which does not exist"))
+    }
+
+    fn revoke(
+        &mut self,
+        worker: WorkerId,
+        task: TaskId,
+        attempt: Attempt,
+    ) -> Result<(), Impossible> {
+        let process = self.process(worker)?;
+        let slot = process
+            .slots
+            .get(&task)
+            .filter(|slot| slot.attempt == attempt);
+        let slot = slot.ok_or(format!(
+            "{task} {attempt:?} is not in the ledger of {worker}"
+        ))?;
+        let revoked = !slot.claimed;
+        if revoked {
+            process.slots.remove(&task);
+        }
+        self.answers.push_back(Event::RevokeAnswered {
+            worker,
+            task,
+            attempt,
+            revoked,
+        });
+        Ok(())
+    }
+}
+
+impl Process {
+    fn ordered() -> Self {
+        Self {
+            stage: Stage::Ordered,
+            channel: VecDeque::new(),
+            inbox: VecDeque::new(),
+            slots: BTreeMap::new(),
+            kill_ordered: false,
+            heard: true,
+            has_worked: false,
+        }
+    }
+
+    /// Reads the next frame, or leaves by its own word between two tasks.
+    fn take_up(&mut self, id: WorkerId, rng: &mut Rng, profile: &Profile) -> Option<Line> {
+        let own_word = rng.per_mille(profile.own_word);
+        if own_word || (self.has_worked && rng.per_mille(profile.memory_growth)) {
+            let reason = if own_word {
+                LeaveReason::Asked
+            } else {
+                LeaveReason::MemoryGrowth
+            };
+            self.channel
+                .push_back(Event::WorkerLeaving { worker: id, reason });
+            self.stage = Stage::Parting;
+            return None;
+        }
+        match self.inbox.pop_front()? {
+            Frame::Leave => {
+                if rng.below(2) == 0 {
+                    let reason = LeaveReason::Asked;
+                    self.channel
+                        .push_back(Event::WorkerLeaving { worker: id, reason });
+                }
+                self.stage = Stage::Parting;
+                None
+            }
+            Frame::Task(task, attempt) => {
+                let slot = self
+                    .slots
+                    .get_mut(&task)
+                    .filter(|slot| slot.attempt == attempt)?;
+                slot.claimed = true;
+                self.stage = Stage::Running(task, attempt);
+                Some(Line::Started {
+                    task,
+                    worker: id,
+                    attempt,
+                })
+            }
+        }
+    }
+}

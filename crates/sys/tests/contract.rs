@@ -1,0 +1,28 @@
+//! One suite over the contract, for every system and every forced fall-back.
+//!
+//! Processes that a test needs are this same binary: `child` takes over before the test runner
+//! starts, so that they have one thread and nothing in their descriptors.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+#[path = "contract/child.rs"]
+mod child;
+#[path = "contract/events.rs"]
+mod events;
+#[path = "contract/forced.rs"]
+mod forced;
+#[path = "contract/lifeline.rs"]
+mod lifeline;
+#[path = "contract/memory.rs"]
+mod memory;
+#[path = "contract/process.rs"]
+mod process;
+#[path = "contract/socket.rs"]
+mod socket;
+#[path = "contract/spawn.rs"]
+mod spawn;

@@ -1,0 +1,161 @@
+"""The lines of `docs/failures.md`, in its order. What stands here is checked by the rows that name it."""
+
+from tests.faults.table import Failure, Others
+
+RAISES = Failure(
+    what="the task raises, also `SystemExit` and `KeyboardInterrupt`",
+    future="that exception; the worker's traceback as `__cause__`",
+    recover=Others.UNTOUCHED,
+    breaks=Others.UNTOUCHED,
+)
+TASK_UNPICKLABLE = Failure(
+    what="the function or an argument cannot be pickled",
+    future="`pickle.PicklingError`, with the path to the guilty object; the real error as cause",
+    recover=Others.UNTOUCHED,
+    breaks=Others.UNTOUCHED,
+)
+TASK_UNREADABLE = Failure(
+    what="an argument cannot be unpickled in the worker",
+    future='`BrokenProcessPool` "A task has failed to un-serialize", the real error as cause',
+    recover=Others.UNTOUCHED,
+    breaks=Others.BROKEN,
+)
+RESULT_UNPICKLABLE = Failure(
+    what="the result cannot be pickled",
+    future="that error, with the path to the guilty object",
+    recover=Others.UNTOUCHED,
+    breaks=Others.UNTOUCHED,
+)
+EXCEPTION_UNPICKLABLE = Failure(
+    what="the exception cannot be pickled, or not rebuilt from what it pickles to",
+    future="the exception, rebuilt without its constructor, or `pickle.PicklingError` that names it",
+    recover=Others.UNTOUCHED,
+    breaks=Others.UNTOUCHED,
+)
+RESULT_UNREADABLE = Failure(
+    what="the result or the exception cannot be unpickled in the parent",
+    future='`BrokenProcessPool` "A result has failed to un-serialize", the real error as cause',
+    recover=Others.UNTOUCHED,
+    breaks=Others.BROKEN,
+)
+DIED_RUNNING = Failure(
+    what="the worker dies by a signal, by `_exit`, out of memory or from outside",
+    future="`TerminatedWorkerError` with a report",
+    recover=Others.REPLACED,
+    breaks=Others.BROKEN,
+)
+DIED_IDLE = Failure(
+    what="a worker dies and no task had started in it",
+    future="nobody is blamed",
+    recover=Others.REPLACED,
+    breaks=Others.BROKEN,
+)
+FRUITLESS = Failure(
+    what="workers die before doing any work, again and again",
+    future="`BrokenProcessPool`, cause the last death",
+    recover=Others.BROKEN,
+    breaks=Others.BROKEN,
+)
+INITIALIZER = Failure(
+    what="the initializer raises",
+    future="`BrokenProcessPool`, cause the real error with its traceback",
+    recover=Others.BROKEN,
+    breaks=Others.BROKEN,
+)
+INITIALIZER_UNPICKLABLE = Failure(
+    what="the initializer or its arguments cannot be pickled",
+    future="`BrokenProcessPool`, cause the real error",
+    recover=Others.BROKEN,
+    breaks=Others.BROKEN,
+)
+PROTOCOL = Failure(
+    what="a worker sends bytes that are no frame, or closes its descriptors",
+    future="`TerminatedWorkerError`, cause `protocol`",
+    recover=Others.REPLACED,
+    breaks=Others.BROKEN,
+)
+ZYGOTE = Failure(
+    what="the zygote dies",
+    future="running tasks: `TerminatedWorkerError`, cause `zygote`",
+    recover=Others.RENEWED,
+    breaks=Others.BROKEN,
+)
+NO_PROCESS = Failure(
+    what="no process can be started",
+    future="tried again, later each time; with no worker at all `BrokenProcessPool`, cause the `OSError`",
+    recover=Others.BROKEN,
+    breaks=Others.BROKEN,
+)
+NO_PROCESS_FOR_A_WHILE = Failure(
+    what="no process can be started for a while",
+    future="its value, when there is a worker again",
+    recover=Others.UNTOUCHED,
+    breaks=Others.UNTOUCHED,
+)
+NO_DESCRIPTOR = Failure(
+    what="the table of descriptors is full, here or in the worker",
+    future="`OSError` (`EMFILE`), if its data needed one",
+    recover=Others.UNTOUCHED,
+    breaks=Others.UNTOUCHED,
+)
+NO_MEMORY = Failure(
+    what="the worker may have no more memory (`RLIMIT_AS`)",
+    future="`MemoryError`, or `OSError` (`ENOMEM`) where its data did not fit",
+    recover=Others.UNTOUCHED,
+    breaks=Others.UNTOUCHED,
+)
+KILLED_BY_SHUTDOWN = Failure(
+    what="`shutdown(kill_workers=True)`",
+    future="`ShutdownExecutorError`",
+    recover=Others.SHUT,
+    breaks=Others.SHUT,
+)
+AFTER_SHUTDOWN = Failure(
+    what="`submit` after `shutdown`",
+    future="`ShutdownExecutorError` from `submit`",
+    recover=Others.FINISHED,
+    breaks=Others.FINISHED,
+)
+FORKED_PARENT = Failure(
+    what="use in a child made by `os.fork()`",
+    future="`RuntimeError` from the call, saying so",
+    recover=Others.UNTOUCHED,
+    breaks=Others.UNTOUCHED,
+)
+FORKED_WORKER = Failure(
+    what="a task forks",
+    future="what the task gives in the worker itself; its children end with the worker",
+    recover=Others.UNTOUCHED,
+    breaks=Others.UNTOUCHED,
+)
+PARENT = Failure(
+    what="the parent dies",
+    future="-",
+    recover=Others.GONE,
+    breaks=Others.GONE,
+)
+
+FAILURES = (
+    RAISES,
+    TASK_UNPICKLABLE,
+    TASK_UNREADABLE,
+    RESULT_UNPICKLABLE,
+    EXCEPTION_UNPICKLABLE,
+    RESULT_UNREADABLE,
+    DIED_RUNNING,
+    DIED_IDLE,
+    FRUITLESS,
+    INITIALIZER,
+    INITIALIZER_UNPICKLABLE,
+    PROTOCOL,
+    ZYGOTE,
+    NO_PROCESS,
+    NO_PROCESS_FOR_A_WHILE,
+    NO_DESCRIPTOR,
+    NO_MEMORY,
+    KILLED_BY_SHUTDOWN,
+    AFTER_SHUTDOWN,
+    FORKED_PARENT,
+    FORKED_WORKER,
+    PARENT,
+)
