@@ -311,6 +311,20 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         if wait:
             life.join()
 
+    def terminate_workers(self) -> None:
+        """Cancel what has not begun and send SIGTERM to every worker. Takes no more tasks."""
+        self._end_workers("terminate")
+
+    def kill_workers(self) -> None:
+        """Cancel what has not begun and send SIGKILL to every worker. Takes no more tasks."""
+        self._end_workers("kill")
+
+    def _end_workers(self, order: str) -> None:
+        workers = list(self._processes.values())
+        self.shutdown(wait=False, cancel_futures=True)
+        for worker in workers:
+            getattr(worker, order)()
+
     def __del__(self) -> None:
         life = getattr(self, "_life", None)
         if life is not None:

@@ -1,8 +1,8 @@
 """What starts when: nothing with an executor, everything with its first task."""
 
 import os
-import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -21,19 +21,22 @@ def test_an_executor_starts_nothing():
     assert executor._executor_manager_thread is None
 
 
+IMPORTS = """
+import os, threading, multiprocessing, warnings
+from pathlib import Path
+warnings.simplefilter("error")
+import loky
+loky.ProcessPoolExecutor, loky.get_reusable_executor
+print(threading.active_count(), multiprocessing.get_start_method(allow_none=True))
+task = Path("/proc/self/task")
+print(len(os.listdir(task)), repr((task / str(os.getpid()) / "children").read_text()))
+"""
+
+
 def test_an_import_starts_nothing_and_says_nothing():
-    result = programs.run(
-        "-X",
-        "dev",
-        "-c",
-        "import threading, multiprocessing, warnings; warnings.simplefilter('error')\n"
-        "import loky, os; loky.ProcessPoolExecutor; loky.get_reusable_executor\n"
-        "print(threading.active_count(), multiprocessing.active_children())\n"
-        "print(multiprocessing.get_start_method(allow_none=True))\n"
-        "print(len(os.listdir(f'/proc/self/task')), open('/proc/self/task/%d/children' % os.getpid()).read())",
-    )
+    result = programs.run("-X", "dev", "-c", IMPORTS)
     assert result.errors == ""
-    assert result.lines == ["1 []", "None", "1 "]
+    assert result.lines == ["1 None", "1 ''"]
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
@@ -98,14 +101,15 @@ def test_the_manager_thread_exists_from_the_first_task_to_the_end(pool):
     assert executor._executor_manager_thread is None
 
 
-def test_the_helper_has_a_name_of_its_own(pool):
+def test_the_helper_can_be_told_from_a_worker(pool):
+    """Its command line also has the mark by which programs that count workers know helpers."""
     executor = pool(1)
     executor.submit(tasks.identity, 1).result()
-    commands = [process.command for process in census.take().processes]
-    helpers = [command for command in commands if "loky-zygote" in command or "-c" in command]
-    assert helpers
-    listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=False).stdout
-    assert any("loky-zygote" in line for line in listing.splitlines())
+    me = os.getpid()
+    children = Path(f"/proc/self/task/{me}/children").read_text().split()
+    commands = [Path(f"/proc/{child}/cmdline").read_bytes() for child in children]
+    (helper,) = [command for command in commands if b"loky-zygote" in command]
+    assert b"multiprocessing.forkserver" in helper
 
 
 def test_the_default_number_of_workers_is_the_cpu_count():

@@ -86,8 +86,15 @@ def test_other_causes(facts, sentence):
 
 @pytest.mark.parametrize(
     ("exitcode", "expected"),
-    [(-9, "SIGKILL(-9)"), (-11, "SIGSEGV(-11)"), (0, "EXIT(0)"), (42, "EXIT(42)"), (255, "UNKNOWN(255)")]
-    + [(-99, "UNKNOWN(-99)"), (None, "UNKNOWN")],
+    [
+        (-9, "SIGKILL(-9)"),
+        (-11, "SIGSEGV(-11)"),
+        (0, "EXIT(0)"),
+        (42, "EXIT(42)"),
+        (255, "UNKNOWN(255)"),
+        (-99, "UNKNOWN(-99)"),
+        (None, "UNKNOWN"),
+    ],
 )
 def test_the_form_of_exit_codes(exitcode, expected):
     assert _report.exit_code_text(exitcode) == expected

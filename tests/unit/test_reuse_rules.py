@@ -122,7 +122,7 @@ def test_the_slot_can_be_read_under_its_old_names():
 )
 def test_wrong_arguments_leave_the_slot_alone(arguments, text):
     first = get_reusable_executor(1)
-    with pytest.raises(ValueError, match="must be|cannot be used") as caught:
+    with pytest.raises(ValueError, match=r"must be|cannot be used") as caught:
         get_reusable_executor(**arguments)
     assert text in str(caught.value)
     assert get_reusable_executor(1) is first

@@ -26,7 +26,10 @@ impl FreedSegments {
     }
 
     fn push(&self, worker: WorkerId, segment: u32) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((worker, segment));
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((worker, segment));
     }
 }
 
@@ -39,8 +42,18 @@ pub(crate) struct AnswerSegment {
 }
 
 impl AnswerSegment {
-    pub(crate) fn new(mapping: Mapping, worker: WorkerId, segment: u32, freed: Arc<FreedSegments>) -> Self {
-        Self { mapping, worker, segment, freed }
+    pub(crate) fn new(
+        mapping: Mapping,
+        worker: WorkerId,
+        segment: u32,
+        freed: Arc<FreedSegments>,
+    ) -> Self {
+        Self {
+            mapping,
+            worker,
+            segment,
+            freed,
+        }
     }
 }
 
@@ -63,7 +76,11 @@ impl AnswerView {
     pub(crate) fn new(segment: &Arc<AnswerSegment>, extent: Extent) -> Option<Self> {
         let start = usize::try_from(extent.offset).ok()?;
         let len = usize::try_from(extent.len).ok()?;
-        (start.checked_add(len)? <= segment.mapping.len()).then(|| Self { segment: Arc::clone(segment), start, len })
+        (start.checked_add(len)? <= segment.mapping.len()).then(|| Self {
+            segment: Arc::clone(segment),
+            start,
+            len,
+        })
     }
 
     /// Where the bytes begin. They are mapped, and writable without being seen by anybody else,
@@ -104,6 +121,9 @@ pub struct Answer {
 impl Answer {
     /// An answer of plain bytes.
     pub fn inline(stream: Vec<u8>) -> Self {
-        Self { stream: AnswerStream::Inline(stream), buffers: Vec::new() }
+        Self {
+            stream: AnswerStream::Inline(stream),
+            buffers: Vec::new(),
+        }
     }
 }

@@ -43,7 +43,9 @@ impl Outbox {
         descriptors: Vec<Arc<OwnedFd>>,
     ) -> Result<(), WireError> {
         let count = u16::try_from(descriptors.len()).unwrap_or(u16::MAX);
-        self.append(descriptors, |out| encode_body(&header.with_fds(count), body, out))
+        self.append(descriptors, |out| {
+            encode_body(&header.with_fds(count), body, out)
+        })
     }
 
     fn append(
@@ -60,7 +62,11 @@ impl Outbox {
         }
         let mut bytes = Vec::new();
         write(&mut bytes)?;
-        self.parcels.push_back(Parcel { bytes, written: 0, descriptors });
+        self.parcels.push_back(Parcel {
+            bytes,
+            written: 0,
+            descriptors,
+        });
         Ok(())
     }
 
@@ -69,7 +75,8 @@ impl Outbox {
     pub(crate) fn flush(&mut self, to: BorrowedFd<'_>) -> io::Result<()> {
         while let Some(parcel) = self.parcels.front_mut() {
             let rest = parcel.bytes.get(parcel.written..).unwrap_or_default();
-            let descriptors: Vec<BorrowedFd<'_>> = parcel.descriptors.iter().map(AsFd::as_fd).collect();
+            let descriptors: Vec<BorrowedFd<'_>> =
+                parcel.descriptors.iter().map(AsFd::as_fd).collect();
             match socket::send(to, &[IoSlice::new(rest)], &descriptors) {
                 Ok(count) => {
                     drop(descriptors);
@@ -98,7 +105,10 @@ impl Outbox {
 }
 
 fn is_peer_gone(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected)
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected
+    )
 }
 
 /// Bytes that come in, as frames with their descriptors.
@@ -106,6 +116,9 @@ pub(crate) struct Intake {
     decoder: Decoder,
     descriptors: VecDeque<Option<OwnedFd>>,
 }
+
+/// A frame and what travelled with it: `None` in the place of a descriptor that was lost.
+pub(crate) type Received = (Frame, Vec<Option<OwnedFd>>);
 
 /// What one read found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -120,7 +133,10 @@ pub(crate) enum Read {
 
 impl Intake {
     pub(crate) fn new(role: Role) -> Self {
-        Self { decoder: Decoder::new(role), descriptors: VecDeque::new() }
+        Self {
+            decoder: Decoder::new(role),
+            descriptors: VecDeque::new(),
+        }
     }
 
     /// Reads once into `scratch` and hands the bytes to the decoder.
@@ -142,7 +158,7 @@ impl Intake {
 
     /// The next whole frame and its descriptors, `None` in the place of one that was lost because
     /// the file table was full.
-    pub(crate) fn next(&mut self) -> Result<Option<(Frame, Vec<Option<OwnedFd>>)>, WireError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Received>, WireError> {
         let Some(frame) = self.decoder.next()? else {
             return Ok(None);
         };
@@ -158,7 +174,9 @@ pub(crate) struct Page(pub(crate) loky_sys::memory::Words);
 impl Words for Page {
     fn word(&self, offset: usize) -> Option<&AtomicU64> {
         let aligned = offset.is_multiple_of(size_of::<AtomicU64>());
-        aligned.then(|| self.0.as_ref().get(offset / size_of::<AtomicU64>())).flatten()
+        aligned
+            .then(|| self.0.as_ref().get(offset / size_of::<AtomicU64>()))
+            .flatten()
     }
 }
 
@@ -169,6 +187,19 @@ pub(crate) enum Stage {
     Ordered,
     /// There is a process.
     Running,
+}
+
+/// What the pool thinks of a worker. The order is the order of severity: the worse word wins.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Standing {
+    /// It serves.
+    Serving,
+    /// It was told to leave, or said that it would.
+    Leaving,
+    /// The pool ordered its death.
+    Killed,
+    /// It broke the protocol: nothing more is read from it, and it is killed.
+    Condemned,
 }
 
 /// A worker and everything that the parent holds of it.
@@ -187,12 +218,7 @@ pub(crate) struct Channel {
     /// Segments of the parent that the worker may have mapped, named once for each frame that
     /// carried them: the worker tells of each frame once that it is done with.
     pub(crate) lent: Vec<u32>,
-    /// It broke the protocol: nothing more is read from it.
-    pub(crate) condemned: bool,
-    /// The pool ordered its death.
-    pub(crate) killed: bool,
-    /// It was told to leave, or said that it would.
-    pub(crate) leaving: bool,
+    pub(crate) standing: Standing,
     /// Its end of the socket is closed.
     pub(crate) ended: bool,
     /// When to kill it if its end is not reported by then, once its socket has ended.
@@ -208,7 +234,7 @@ impl Channel {
 
     /// Whether the poll loop should look for bytes.
     pub(crate) fn wants_read(&self) -> bool {
-        !self.ended && !self.condemned
+        !self.ended && self.standing < Standing::Condemned
     }
 
     /// Gives a slot back whose task is over for this worker. A slot that a wild worker has garbled
@@ -217,6 +243,11 @@ impl Channel {
         if self.ledger.release(ticket).is_ok() {
             self.slots_free.push(ticket.slot);
         }
+    }
+
+    /// Thinks no better of it than before.
+    pub(crate) fn downgrade(&mut self, standing: Standing) {
+        self.standing = self.standing.max(standing);
     }
 
     /// Writes what waits.

@@ -16,7 +16,7 @@ use loky_sys::{clock, signal};
 
 use crate::front::Delivery;
 use crate::pool::Shared;
-use crate::state::State;
+use crate::state::{Phase, State};
 
 /// Bytes that one read takes at the most.
 const SCRATCH_LEN: usize = 256 * 1024;
@@ -71,7 +71,7 @@ fn turn_until_stopped(shared: &Arc<Shared>) {
     loop {
         let (sources, timeout_ns) = {
             let mut state = shared.lock();
-            if state.stopped {
+            if state.phase != Phase::Open {
                 return;
             }
             state.stir = false;
@@ -96,16 +96,25 @@ fn turn_until_stopped(shared: &Arc<Shared>) {
 fn sources_of(state: &State) -> Vec<Polled> {
     let mut sources: Vec<Polled> = Vec::with_capacity(state.channels.len() + 2);
     if let Some(wake) = &state.wake {
-        sources.push(Polled { source: Source::Wake(Arc::clone(wake)), writes: false });
+        sources.push(Polled {
+            source: Source::Wake(Arc::clone(wake)),
+            writes: false,
+        });
     }
     if let Some(launcher) = &state.launcher {
         let source = Source::Launcher(Arc::clone(&launcher.control));
-        sources.push(Polled { source, writes: !launcher.outbox.is_empty() });
+        sources.push(Polled {
+            source,
+            writes: !launcher.outbox.is_empty(),
+        });
     }
     for channel in state.channels.values() {
         if channel.wants_read() {
             let source = Source::Worker(channel.worker, Arc::clone(&channel.socket));
-            sources.push(Polled { source, writes: !channel.outbox.is_empty() });
+            sources.push(Polled {
+                source,
+                writes: !channel.outbox.is_empty(),
+            });
         }
     }
     sources
@@ -115,15 +124,22 @@ fn timeout_of(state: &State) -> Option<u64> {
     if state.has_work_for_the_loop() {
         return Some(0);
     }
-    state.deadline_ns().map(|at_ns| at_ns.saturating_sub(clock::monotonic_ns()))
+    state
+        .deadline_ns()
+        .map(|at_ns| at_ns.saturating_sub(clock::monotonic_ns()))
 }
 
 /// Waits; answers for each source whether to serve it.
 fn wait(sources: &[Polled], timeout_ns: Option<u64>) -> Vec<bool> {
-    let mut interests: Vec<Interest<'_>> =
-        sources.iter().map(|polled| Interest::new(polled.source.as_fd(), true, polled.writes)).collect();
+    let mut interests: Vec<Interest<'_>> = sources
+        .iter()
+        .map(|polled| Interest::new(polled.source.as_fd(), true, polled.writes))
+        .collect();
     match poll(&mut interests, timeout_ns) {
-        Ok(_) => interests.iter().map(|interest| interest.ready.any()).collect(),
+        Ok(_) => interests
+            .iter()
+            .map(|interest| interest.ready.any())
+            .collect(),
         // All signals are blocked here; a debugger can still interrupt. Nothing is served, and the
         // next turn polls again.
         Err(error) if error.kind() == io::ErrorKind::Interrupted => vec![false; sources.len()],
@@ -149,7 +165,11 @@ fn on_time(state: &mut State) {
         state.timer_at_ns = None;
         state.feed(Event::TimerFired);
     }
-    if state.setup.give_up_at_ns.is_some_and(|at_ns| at_ns <= now_ns) {
+    if state
+        .setup
+        .give_up_at_ns
+        .is_some_and(|at_ns| at_ns <= now_ns)
+    {
         state.setup.give_up_at_ns = None;
         if let Some(setup) = state.setup.last.clone() {
             state.order_workers(&setup);
@@ -199,10 +219,10 @@ impl State {
 
     /// Lets go of everything and says that the pool's life is over.
     pub(crate) fn close(&mut self) {
-        if self.closed {
+        if self.phase == Phase::Closed {
             return;
         }
-        self.closed = true;
+        self.phase = Phase::Closed;
         self.channels.clear();
         self.setup = crate::state::SetupDesk::default();
         self.segments.clear();

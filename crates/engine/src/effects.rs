@@ -14,13 +14,13 @@ use loky_sys::{clock, errno, signal, socket};
 use loky_wire::limits::{LEDGER_LEN, LEDGER_SLOTS};
 use loky_wire::{Header, Kind, Role, TaskBody};
 
-use crate::channel::{Channel, Intake, Outbox, Page, Stage};
+use crate::channel::{Channel, Intake, Outbox, Page, Stage, Standing};
 use crate::config::Launcher;
 use crate::front::{Delivery, TaskEnd};
 use crate::launcher::{Dowry, LauncherProcess, Setup};
 use crate::report::Breakage;
 use crate::segments::describe;
-use crate::state::{Placement, Received, State};
+use crate::state::{Phase, Placement, Received, State};
 
 /// How long a respawn waits for a fresh description of the surroundings before it takes the last.
 const SETUP_WAIT_NS: u64 = 50_000_000;
@@ -30,11 +30,19 @@ const STACK_FILE_LEN: u64 = 0;
 
 impl State {
     /// Carries out one order.
-    pub(crate) fn carry_out(&mut self, effect: Effect) {
-        match effect {
+    pub(crate) fn carry_out(&mut self, effect: &Effect) {
+        match *effect {
             Effect::SpawnWorker { worker, index } => self.want_worker(worker, index),
-            Effect::SendTask { worker, task, attempt } => self.hand_out(worker, task, attempt),
-            Effect::RevokeTask { worker, task, attempt } => self.revoke(worker, task, attempt),
+            Effect::SendTask {
+                worker,
+                task,
+                attempt,
+            } => self.hand_out(worker, task, attempt),
+            Effect::RevokeTask {
+                worker,
+                task,
+                attempt,
+            } => self.revoke(worker, task, attempt),
             Effect::AskToLeave { worker } => self.ask_to_leave(worker),
             Effect::KillWorker { worker } => self.kill(worker),
             Effect::CompleteTask { task, outcome } => self.complete(task, outcome),
@@ -58,7 +66,7 @@ impl State {
             Effect::Notify { notice } => self.front.deliver(Delivery::Notice(notice)),
             Effect::ResizeSettled => self.resizing = false,
             Effect::Stopped => {
-                self.stopped = true;
+                self.phase = Phase::Stopped;
                 self.stir = true;
             }
         }
@@ -96,7 +104,9 @@ impl State {
             self.launcher = Some(LauncherProcess::start(&self.config.command)?);
             self.stir = true;
         }
-        self.launcher.as_mut().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+        self.launcher
+            .as_mut()
+            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 
     fn order_worker(&mut self, worker: WorkerId, index: u32, setup: Setup) -> io::Result<()> {
@@ -104,12 +114,16 @@ impl State {
         socket::set_nonblocking(&ours)?;
         let ledger_file = memory::memfd(c"loky-ledger", LEDGER_LEN as u64)?;
         let page = Page(Mapping::shared(ledger_file.as_fd(), LEDGER_LEN)?.into_words());
-        let ledger = Ledger::with_words(page)
-            .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+        let ledger =
+            Ledger::with_words(page).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
         let stack = Arc::new(memory::growing_memfd(c"loky-stack", STACK_FILE_LEN)?);
         let exec = self.config.launcher == Launcher::Exec;
-        let dowry =
-            Dowry { socket: theirs, ledger: Arc::new(ledger_file), stack: Arc::clone(&stack), setup };
+        let dowry = Dowry {
+            socket: theirs,
+            ledger: Arc::new(ledger_file),
+            stack: Arc::clone(&stack),
+            setup,
+        };
         self.ensure_launcher()?
             .order(worker, index, exec, dowry)
             .map_err(|_| io::Error::from_raw_os_error(errno::EINVAL))?;
@@ -127,9 +141,7 @@ impl State {
                 intake: Intake::new(Role::WorkerToParent),
                 stack,
                 lent: Vec::new(),
-                condemned: false,
-                killed: false,
-                leaving: false,
+                standing: Standing::Serving,
                 ended: false,
                 condemn_at_ns: None,
             },
@@ -143,7 +155,11 @@ impl State {
             debug_assert!(false, "{task} is sent and unknown");
             return;
         };
-        entry.placement = Some(Placement { worker, attempt, ticket: None });
+        entry.placement = Some(Placement {
+            worker,
+            attempt,
+            ticket: None,
+        });
         if entry.copying {
             return;
         }
@@ -176,11 +192,18 @@ impl State {
         };
         placement.ticket = Some(ticket);
         let (payload, descriptors) = describe(entry.placed.as_ref(), &entry.stream);
-        let body = TaskBody { generation: ticket.generation, payload };
+        let body = TaskBody {
+            generation: ticket.generation,
+            payload,
+        };
         let header = Header::for_task(Kind::Task, task.0, placement.attempt.0, ticket.slot);
         let mut pushed = Ok(());
         for segment in self.freed.take_of(worker) {
-            pushed = pushed.and(channel.outbox.push(&Header::bare(Kind::SegmentFreed, segment)));
+            pushed = pushed.and(
+                channel
+                    .outbox
+                    .push(&Header::bare(Kind::SegmentFreed, segment)),
+            );
         }
         pushed = pushed.and(channel.outbox.push_body(header, &body, descriptors));
         if pushed.is_err() {
@@ -221,12 +244,17 @@ impl State {
                 Some(_) | None => false,
             },
         };
-        self.events.push_back(Event::RevokeAnswered { worker, task, attempt, revoked });
+        self.events.push_back(Event::RevokeAnswered {
+            worker,
+            task,
+            attempt,
+            revoked,
+        });
     }
 
     fn ask_to_leave(&mut self, worker: WorkerId) {
         if let Some(channel) = self.channels.get_mut(&worker) {
-            channel.leaving = true;
+            channel.downgrade(Standing::Leaving);
             let pushed = channel.outbox.push(&Header::bare(Kind::Leave, 0));
             debug_assert!(pushed.is_ok(), "{pushed:?}");
             self.dirty.push(worker);
@@ -237,7 +265,7 @@ impl State {
         let Some(channel) = self.channels.get_mut(&worker) else {
             return;
         };
-        channel.killed = true;
+        channel.downgrade(Standing::Killed);
         if let Some(launcher) = &mut self.launcher {
             let ordered = launcher.kill(worker, signal::SIGKILL.unsigned_abs());
             debug_assert!(ordered.is_ok(), "{ordered:?}");
@@ -249,8 +277,8 @@ impl State {
         let Some(channel) = self.channels.get_mut(&worker) else {
             return;
         };
-        if !channel.condemned {
-            channel.condemned = true;
+        if channel.standing < Standing::Condemned {
+            channel.downgrade(Standing::Condemned);
             channel.condemn_at_ns = None;
             self.feed_later(Event::WorkerCondemned { worker });
         }
@@ -265,7 +293,11 @@ impl State {
     fn complete(&mut self, task: TaskId, outcome: Outcome) {
         let end = match outcome {
             Outcome::Answered { worker: _ } => {
-                match self.tasks.get_mut(&task).and_then(|entry| entry.received.take()) {
+                match self
+                    .tasks
+                    .get_mut(&task)
+                    .and_then(|entry| entry.received.take())
+                {
                     Some(Received::Value(answer)) => TaskEnd::Value(answer),
                     Some(Received::Raised(answer)) => TaskEnd::Raised(answer),
                     Some(Received::Undeliverable(errno)) => TaskEnd::Undeliverable { errno },
@@ -277,13 +309,24 @@ impl State {
             }
             Outcome::Cancelled => TaskEnd::Cancelled,
             Outcome::Died { worker, attempt: _ } => {
-                let own = self.tasks.get_mut(&task).and_then(|entry| entry.report.take());
+                let own = self
+                    .tasks
+                    .get_mut(&task)
+                    .and_then(|entry| entry.report.take());
                 match own.or_else(|| self.reports.get(&worker).cloned()) {
                     Some(report) => TaskEnd::Died(report),
                     None => TaskEnd::Broken(self.breakage(BreakReason::WorkerDied(worker))),
                 }
             }
-            Outcome::Broken(reason) => TaskEnd::Broken(self.breakage(reason)),
+            // The task that had begun on the dead worker is told of its own death, not of the pool's.
+            Outcome::Broken(reason) => match self
+                .tasks
+                .get_mut(&task)
+                .and_then(|entry| entry.report.take())
+            {
+                Some(report) => TaskEnd::Died(report),
+                None => TaskEnd::Broken(self.breakage(reason)),
+            },
             Outcome::ShutDown => TaskEnd::ShutDown,
         };
         self.end_task(task, end);
@@ -293,7 +336,8 @@ impl State {
         let breakage = self.breakage(reason);
         self.front.deliver(Delivery::Broke(breakage));
         for (worker, _) in std::mem::take(&mut self.setup.waiting) {
-            self.events.push_back(Event::SpawnFailed { worker, errno: 0 });
+            self.events
+                .push_back(Event::SpawnFailed { worker, errno: 0 });
         }
         self.setup.give_up_at_ns = None;
     }
@@ -304,11 +348,19 @@ impl State {
             BreakReason::WorkerDied(worker) | BreakReason::RestartBudget(worker) => {
                 (self.reports.get(&worker).cloned(), None)
             }
-            BreakReason::InitializerFailed(worker) => {
-                (self.reports.get(&worker).cloned(), self.initializer_failure.clone())
+            BreakReason::InitializerFailed(worker) => (
+                self.reports.get(&worker).cloned(),
+                self.initializer_failure.clone(),
+            ),
+            BreakReason::SpawnFailed(_) | BreakReason::LauncherDied | BreakReason::SetupFailed => {
+                (None, None)
             }
-            BreakReason::SpawnFailed(_) | BreakReason::LauncherDied | BreakReason::SetupFailed => (None, None),
         };
-        Arc::new(Breakage { reason, report, initializer, fault: self.fault.clone() })
+        Arc::new(Breakage {
+            reason,
+            report,
+            initializer,
+            fault: self.fault.clone(),
+        })
     }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use loky_core::event::Event;
 use loky_core::ids::{TaskId, WorkerId};
 use loky_sys::process::WaitStatus;
-use loky_sys::memory;
+use loky_sys::{memory, signal};
 use loky_wire::limits::LEDGER_SLOTS;
 use loky_wire::{ExitedBody, Ticket};
 
-use crate::channel::{Channel, Stage};
+use crate::channel::{Channel, Stage, Standing};
 use crate::report::{Cause, CrashReport};
-use crate::state::State;
+use crate::state::{Phase, State};
 
 /// How the end of a worker became known.
 pub(crate) enum Ending {
@@ -38,12 +38,12 @@ const NEVER_MADE: i32 = loky_sys::errno::ECHILD;
 impl State {
     /// A worker is over. Everything that it had sent is read first, so that an answer that was
     /// written before the death counts.
-    pub(crate) fn on_worker_end(&mut self, worker: WorkerId, ending: Ending, scratch: &mut [u8]) {
+    pub(crate) fn on_worker_end(&mut self, worker: WorkerId, ending: &Ending, scratch: &mut [u8]) {
         self.read_worker(worker, scratch, DRAIN_READS_MAX);
         let Some(channel) = self.channels.remove(&worker) else {
             return;
         };
-        let report = Arc::new(report_of(&channel, &ending));
+        let report = Arc::new(report_of(&channel, ending));
         let started = self.started_on(&channel, &report);
         for segment in channel.lent {
             self.segments.give_back(segment, worker);
@@ -61,14 +61,17 @@ impl State {
             let Ok(view) = channel.ledger.view(slot) else {
                 continue;
             };
-            let ticket = Ticket { slot, generation: view.generation };
+            let ticket = Ticket {
+                slot,
+                generation: view.generation,
+            };
             let task = TaskId(view.task);
             let Some(entry) = self.tasks.get_mut(&task) else {
                 continue;
             };
-            let ours = entry
-                .placement
-                .is_some_and(|placement| placement.worker == channel.worker && placement.ticket == Some(ticket));
+            let ours = entry.placement.is_some_and(|placement| {
+                placement.worker == channel.worker && placement.ticket == Some(ticket)
+            });
             if !ours {
                 continue;
             }
@@ -90,11 +93,13 @@ impl State {
             return;
         };
         launcher.end();
-        if self.stopped {
+        if self.phase != Phase::Open {
             return;
         }
-        let (ordered, running): (Vec<_>, Vec<_>) =
-            self.channels.values().partition(|channel| channel.stage == Stage::Ordered);
+        let (ordered, running): (Vec<_>, Vec<_>) = self
+            .channels
+            .values()
+            .partition(|channel| channel.stage == Stage::Ordered);
         let mut ordered: Vec<WorkerId> = ordered.iter().map(|channel| channel.worker).collect();
         let mut running: Vec<WorkerId> = running.iter().map(|channel| channel.worker).collect();
         ordered.sort_unstable();
@@ -102,10 +107,13 @@ impl State {
         self.feed(Event::LauncherDied);
         for worker in ordered {
             self.channels.remove(&worker);
-            self.feed(Event::SpawnFailed { worker, errno: NEVER_MADE });
+            self.feed(Event::SpawnFailed {
+                worker,
+                errno: NEVER_MADE,
+            });
         }
         for worker in running {
-            self.on_worker_end(worker, Ending::WithLauncher, scratch);
+            self.on_worker_end(worker, &Ending::WithLauncher, scratch);
         }
     }
 
@@ -127,11 +135,11 @@ fn report_of(channel: &Channel, ending: &Ending) -> CrashReport {
     let (cause, peak_rss_bytes) = match ending {
         Ending::Reaped { status, usage } => {
             let status = WaitStatus(*status);
-            let cause = match (channel.killed, channel.condemned, status.signal()) {
-                (_, true, _) => Cause::Protocol,
-                (true, false, Some(signal)) if signal == loky_sys::signal::SIGKILL => Cause::Killed,
-                (_, false, Some(signal)) => Cause::Signal(signal),
-                (_, false, None) => Cause::Exit(status.exited().unwrap_or(0)),
+            let cause = match (channel.standing, status.signal()) {
+                (Standing::Condemned, _) => Cause::Protocol,
+                (Standing::Killed, Some(signal::SIGKILL)) => Cause::Killed,
+                (_, Some(signal)) => Cause::Signal(signal),
+                (_, None) => Cause::Exit(status.exited().unwrap_or(0)),
             };
             (cause, usage.as_ref().map(|usage| usage.max_rss_bytes))
         }

@@ -12,7 +12,7 @@ use loky_sys::memory::Mapping;
 use loky_wire::{DONE_RAISED, Frame, Kind, PayloadRef, Stream};
 
 use crate::answer::{Answer, AnswerSegment, AnswerStream, AnswerView};
-use crate::channel::{Read, Stage};
+use crate::channel::{Read, Stage, Standing};
 use crate::ends::Ending;
 use crate::state::{Received, State};
 
@@ -38,7 +38,7 @@ impl State {
                 Ok(Read::Empty) => return,
                 Ok(Read::End) => {
                     channel.ended = true;
-                    if !channel.leaving {
+                    if channel.standing < Standing::Leaving {
                         let by_ns = clock::monotonic_ns().saturating_add(END_GRACE_NS);
                         channel.condemn_at_ns = Some(by_ns);
                     }
@@ -57,7 +57,7 @@ impl State {
             let Some(channel) = self.channels.get_mut(&worker) else {
                 return;
             };
-            if channel.condemned {
+            if channel.standing == Standing::Condemned {
                 return;
             }
             let taken = match channel.intake.next() {
@@ -101,10 +101,13 @@ impl State {
             }
             Kind::Leaving => {
                 if let Some(channel) = self.channels.get_mut(&worker) {
-                    channel.leaving = true;
+                    channel.downgrade(Standing::Leaving);
                 }
-                let reason =
-                    if header.aux == 1 { LeaveReason::MemoryGrowth } else { LeaveReason::Asked };
+                let reason = if header.aux == 1 {
+                    LeaveReason::MemoryGrowth
+                } else {
+                    LeaveReason::Asked
+                };
                 self.feed(Event::WorkerLeaving { worker, reason });
             }
             Kind::Revoked => {}
@@ -133,14 +136,21 @@ impl State {
         let (task, attempt) = (TaskId(frame.header.task), Attempt(frame.header.attempt));
         let answer = self.answer_of(worker, &body.payload, descriptors)?;
         let received = match answer {
-            Received::Value(answer) if frame.header.flags & DONE_RAISED != 0 => Received::Raised(answer),
+            Received::Value(answer) if frame.header.flags & DONE_RAISED != 0 => {
+                Received::Raised(answer)
+            }
             other => other,
         };
         self.release_claim(worker, task, attempt);
         if let Some(entry) = self.tasks.get_mut(&task) {
             entry.received = Some(received);
         }
-        self.feed(Event::TaskFinished { worker, task, attempt, run_ns: body.run_ns });
+        self.feed(Event::TaskFinished {
+            worker,
+            task,
+            attempt,
+            run_ns: body.run_ns,
+        });
         // A late or foreign answer was dropped by the core: its pages go back at once.
         if let Some(entry) = self.tasks.get_mut(&task) {
             entry.received = None;
@@ -181,25 +191,39 @@ impl State {
                 let mapped = match descriptors.next() {
                     None => return Err(Offence),
                     Some(None) => Err(loky_sys::errno::EMFILE),
-                    Some(Some(file)) => {
-                        Mapping::private(file.as_fd(), size).map_err(|error| error.raw_os_error().unwrap_or(0))
-                    }
+                    Some(Some(file)) => Mapping::private(file.as_fd(), size)
+                        .map_err(|error| error.raw_os_error().unwrap_or(0)),
                 };
                 match mapped {
                     Ok(mapping) => {
                         let freed = Arc::clone(&self.freed);
-                        Some(Arc::new(AnswerSegment::new(mapping, worker, reference.id, freed)))
+                        Some(Arc::new(AnswerSegment::new(
+                            mapping,
+                            worker,
+                            reference.id,
+                            freed,
+                        )))
                     }
                     Err(errno) => return Ok(Received::Undeliverable(errno)),
                 }
             }
         };
-        let view = |extent| segment.as_ref().and_then(|segment| AnswerView::new(segment, extent)).ok_or(Offence);
+        let view = |extent| {
+            segment
+                .as_ref()
+                .and_then(|segment| AnswerView::new(segment, extent))
+                .ok_or(Offence)
+        };
         let stream = match payload.stream {
             Stream::Inline(bytes) => AnswerStream::Inline(bytes.to_vec()),
             Stream::InSegment(extent) => AnswerStream::InSegment(view(extent)?),
         };
-        let buffers = payload.buffers.iter().copied().map(view).collect::<Result<Vec<_>, _>>()?;
+        let buffers = payload
+            .buffers
+            .iter()
+            .copied()
+            .map(view)
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(Received::Value(Answer { stream, buffers }))
     }
 
@@ -251,7 +275,7 @@ impl State {
             Kind::Exited => {
                 let usage = frame.exited_body().ok();
                 let status = frame.header.aux.cast_signed();
-                self.on_worker_end(worker, Ending::Reaped { status, usage }, scratch);
+                self.on_worker_end(worker, &Ending::Reaped { status, usage }, scratch);
             }
             Kind::Unfit => {
                 if let Some(launcher) = &mut self.launcher {

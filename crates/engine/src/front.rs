@@ -107,7 +107,10 @@ impl Inbox {
     pub fn take(&self) -> VecDeque<Delivery> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         while queue.is_empty() {
-            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self
+                .filled
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         std::mem::take(&mut *queue)
     }
@@ -115,7 +118,9 @@ impl Inbox {
     /// As `take`, and empty-handed after `timeout`.
     pub fn take_within(&self, timeout: Duration) -> VecDeque<Delivery> {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.filled.wait_timeout_while(queue, timeout, |queue| queue.is_empty());
+        let waited = self
+            .filled
+            .wait_timeout_while(queue, timeout, |queue| queue.is_empty());
         let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *queue)
     }

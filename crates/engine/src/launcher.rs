@@ -80,10 +80,30 @@ impl LauncherProcess {
         exec: bool,
         dowry: Dowry,
     ) -> Result<(), WireError> {
-        let targets = dowry.setup.extra.iter().map(|(_, target)| *target).collect();
-        let body = SpawnBody { setup_len: dowry.setup.len, targets, rest: &[] };
-        let mut descriptors = vec![Arc::new(dowry.socket), dowry.ledger, dowry.setup.file, dowry.stack];
-        descriptors.extend(dowry.setup.extra.into_iter().map(|(descriptor, _)| descriptor));
+        let targets = dowry
+            .setup
+            .extra
+            .iter()
+            .map(|(_, target)| *target)
+            .collect();
+        let body = SpawnBody {
+            setup_len: dowry.setup.len,
+            targets,
+            rest: &[],
+        };
+        let mut descriptors = vec![
+            Arc::new(dowry.socket),
+            dowry.ledger,
+            dowry.setup.file,
+            dowry.stack,
+        ];
+        descriptors.extend(
+            dowry
+                .setup
+                .extra
+                .into_iter()
+                .map(|(descriptor, _)| descriptor),
+        );
         let flags = if exec || self.unfit { SPAWN_EXEC } else { 0 };
         let header = Header::for_worker(Kind::Spawn, worker.0, index).with_flags(flags);
         self.outbox.push_body(header, &body, descriptors)
@@ -91,7 +111,8 @@ impl LauncherProcess {
 
     /// Orders a signal for a worker. The zygote reaps, so the number it signals is never stale.
     pub(crate) fn kill(&mut self, worker: WorkerId, signal: u32) -> Result<(), WireError> {
-        self.outbox.push(&Header::for_worker(Kind::Kill, worker.0, signal))
+        self.outbox
+            .push(&Header::for_worker(Kind::Kill, worker.0, signal))
     }
 
     /// Writes what waits.
@@ -147,5 +168,4 @@ impl LauncherProcess {
             }
         }
     }
-
 }

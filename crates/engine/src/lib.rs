@@ -19,11 +19,11 @@ pub mod report;
 mod segments;
 mod state;
 
+pub use loky_core::Statistics;
 pub use loky_core::effect::{Departure, Notice};
 pub use loky_core::event::{LeaveReason, ShutdownMode};
 pub use loky_core::ids::{TaskId, WorkerId};
 pub use loky_core::outcome::BreakReason;
-pub use loky_core::Statistics;
 
 /// Buffers of at least this many bytes are worth their place beside the stream.
 pub const BUFFER_MIN_BYTES: u64 = loky_wire::limits::BUFFER_MIN as u64;

@@ -9,9 +9,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use loky_core::Statistics;
 use loky_core::event::{Event, ShutdownMode};
 use loky_core::ids::TaskId;
-use loky_core::Statistics;
 use loky_sys::wake::Wake;
 use loky_sys::{fork, memory};
 
@@ -21,7 +21,7 @@ use crate::driver;
 use crate::error::EngineError;
 use crate::front::{Front, TaskPayload};
 use crate::launcher::Setup;
-use crate::state::{State, TaskEntry};
+use crate::state::{Phase, State, TaskEntry};
 
 /// What the callers and the poll loop share.
 pub(crate) struct Shared {
@@ -41,7 +41,11 @@ impl Shared {
 
     /// Waits for the loop's thread, which has said its last word, to let go of everything.
     fn join(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(thread) = thread {
             // Its panics have been turned into the end of the pool.
             let ended = thread.join();
@@ -80,8 +84,15 @@ impl Pool {
     pub fn new(config: PoolConfig, front: Arc<dyn Front>) -> Self {
         fork::watch_forks();
         let state = Mutex::new(State::new(config, front));
-        let shared = Shared { state, changed: Condvar::new(), thread: Mutex::default() };
-        Self { shared: Arc::new(shared), generation: fork::fork_generation() }
+        let shared = Shared {
+            state,
+            changed: Condvar::new(),
+            thread: Mutex::default(),
+        };
+        Self {
+            shared: Arc::new(shared),
+            generation: fork::fork_generation(),
+        }
     }
 
     /// Whether this process is the one that made the pool.
@@ -94,9 +105,9 @@ impl Pool {
     pub fn prestart(&self) -> Result<(), EngineError> {
         self.change(|shared, state| {
             start_loop(shared, state)?;
-            if state.launcher.is_none() && !state.stopped {
-                // Tried again, and told, when the first worker is ordered.
-                state.ensure_launcher().map(|_| ()).or_else(|_| Ok(()))?;
+            if state.launcher.is_none() && state.phase == Phase::Open {
+                // A failure is met again, and told, when the first worker is ordered.
+                drop(state.ensure_launcher().map(|_| ()));
             }
             Ok(())
         })
@@ -132,14 +143,28 @@ impl Pool {
     ///
     /// # Errors
     /// `Resource` where the description cannot be put into a memory file; the workers then still wait.
-    pub fn provide_setup(&self, blob: &[u8], extra: Vec<(OwnedFd, i32)>) -> Result<(), EngineError> {
-        let file = memory::memfd_of(c"loky-setup", blob).map_err(EngineError::resource("store a description"))?;
-        let len = u32::try_from(blob.len())
-            .map_err(|_| EngineError::Config { name: "setup", must: "smaller than 4 GiB" })?;
-        let extra = extra.into_iter().map(|(descriptor, target)| (Arc::new(descriptor), target)).collect();
-        let setup = Setup { file: Arc::new(file), len, extra };
+    pub fn provide_setup(
+        &self,
+        blob: &[u8],
+        extra: Vec<(OwnedFd, i32)>,
+    ) -> Result<(), EngineError> {
+        let file = memory::memfd_of(c"loky-setup", blob)
+            .map_err(EngineError::resource("store a description"))?;
+        let len = u32::try_from(blob.len()).map_err(|_| EngineError::Config {
+            name: "setup",
+            must: "smaller than 4 GiB",
+        })?;
+        let extra = extra
+            .into_iter()
+            .map(|(descriptor, target)| (Arc::new(descriptor), target))
+            .collect();
+        let setup = Setup {
+            file: Arc::new(file),
+            len,
+            extra,
+        };
         self.change(|_, state| {
-            if state.stopped {
+            if state.phase != Phase::Open {
                 return Ok(());
             }
             state.order_workers(&setup);
@@ -168,12 +193,14 @@ impl Pool {
 
     /// Waits until the last resize has taken effect; false when `timeout` passes first.
     pub fn wait_resized(&self, timeout: Duration) -> Result<bool, EngineError> {
-        self.wait_for(timeout, |state| !state.resizing && state.spawns_outstanding() == 0)
+        self.wait_for(timeout, |state| {
+            !state.resizing && state.spawns_outstanding() == 0
+        })
     }
 
     /// Waits until the pool's life is over; false when `timeout` passes first.
     pub fn wait_stopped(&self, timeout: Duration) -> Result<bool, EngineError> {
-        let stopped = self.wait_for(timeout, |state| state.closed)?;
+        let stopped = self.wait_for(timeout, |state| state.phase == Phase::Closed)?;
         if stopped {
             self.shared.join();
         }
@@ -206,7 +233,10 @@ impl Pool {
             .channels
             .values()
             .filter(|channel| channel.stage == Stage::Running)
-            .map(|channel| WorkerProcess { index: channel.index, pid: channel.pid })
+            .map(|channel| WorkerProcess {
+                index: channel.index,
+                pid: channel.pid,
+            })
             .collect();
         workers.sort_unstable_by_key(|worker| (worker.index, worker.pid));
         workers
@@ -221,10 +251,13 @@ impl Pool {
     /// Asks for another number of workers.
     pub fn resize(&self, workers: u32) -> Result<(), EngineError> {
         if workers == 0 {
-            return Err(EngineError::Config { name: "workers", must: "at least 1" });
+            return Err(EngineError::Config {
+                name: "workers",
+                must: "at least 1",
+            });
         }
         self.change(|_, state| {
-            state.resizing = !state.stopped;
+            state.resizing = state.phase == Phase::Open;
             state.feed(Event::ResizeRequested { workers });
             Ok(())
         })
@@ -239,7 +272,7 @@ impl Pool {
                     state.feed(Event::SpawnFailed { worker, errno: 0 });
                 }
             }
-            if state.stopped && state.wake.is_none() {
+            if state.phase == Phase::Stopped && state.wake.is_none() {
                 state.close();
             }
             Ok(())
@@ -248,7 +281,11 @@ impl Pool {
 
     /// The core's counts.
     pub fn statistics(&self) -> Statistics {
-        if self.is_own() { self.shared.lock().core.statistics() } else { Statistics::default() }
+        if self.is_own() {
+            self.shared.lock().core.statistics()
+        } else {
+            Statistics::default()
+        }
     }
 
     /// Changes the state and lets the others see it.
@@ -279,7 +316,11 @@ impl Pool {
         })
     }
 
-    fn wait_for(&self, timeout: Duration, mut done: impl FnMut(&State) -> bool) -> Result<bool, EngineError> {
+    fn wait_for(
+        &self,
+        timeout: Duration,
+        mut done: impl FnMut(&State) -> bool,
+    ) -> Result<bool, EngineError> {
         if !self.is_own() {
             return Err(EngineError::Forked);
         }
@@ -287,9 +328,11 @@ impl Pool {
         let (state, _) = self
             .shared
             .changed
-            .wait_timeout_while(state, timeout, |state| !state.closed && !done(state))
+            .wait_timeout_while(state, timeout, |state| {
+                state.phase != Phase::Closed && !done(state)
+            })
             .unwrap_or_else(PoisonError::into_inner);
-        Ok(state.closed || done(&state))
+        Ok(state.phase == Phase::Closed || done(&state))
     }
 }
 
@@ -299,7 +342,7 @@ impl Drop for Pool {
             // Nothing can be told any more to somebody who let go; the pool drains by itself.
             let ended = self.shut_down(ShutdownMode::Drain);
             debug_assert!(ended.is_ok() || self.shared.lock().fault.is_some());
-            if self.shared.lock().closed {
+            if self.shared.lock().phase == Phase::Closed {
                 self.shared.join();
             }
         } else {
@@ -317,7 +360,7 @@ fn ring(wake: Option<Arc<Wake>>) {
 
 /// Starts the loop where it does not run. It waits for the lock that the caller holds.
 fn start_loop(shared: &Arc<Shared>, state: &mut State) -> Result<(), EngineError> {
-    if state.wake.is_some() || state.closed {
+    if state.wake.is_some() || state.phase == Phase::Closed {
         return Ok(());
     }
     let wake = Wake::new().map_err(EngineError::resource("make a wake-up descriptor"))?;

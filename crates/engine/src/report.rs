@@ -48,7 +48,8 @@ pub struct CrashReport {
 impl CrashReport {
     /// This report for a task that the worker had begun at `started_ns` (0: in its first instructions).
     pub(crate) fn of_task(&self, attempt: u32, started_ns: u64) -> Self {
-        let runtime_ns = (started_ns != 0).then(|| clock::monotonic_ns().saturating_sub(started_ns));
+        let runtime_ns =
+            (started_ns != 0).then(|| clock::monotonic_ns().saturating_sub(started_ns));
         Self {
             attempt,
             started: true,

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use loky_core::event::Event;
 use loky_core::ids::{TaskId, WorkerId};
 use loky_shm::{Holder, SegmentPool, size_for};
-use loky_sys::memory::{self, Mapping};
 use loky_sys::errno;
+use loky_sys::memory::{self, Mapping};
 use loky_wire::limits::INLINE_MAX;
 use loky_wire::{Extent, Layout, PayloadRef, SegmentRef, Stream, WireError};
 
@@ -72,7 +72,8 @@ impl CopyJob {
 
 /// The extents were computed from these very lengths, and the segment was made for them.
 fn write(pages: &Mapping, extent: Extent, bytes: &[u8]) {
-    let written = usize::try_from(extent.offset).is_ok_and(|offset| pages.write_at(offset, bytes).is_ok());
+    let written =
+        usize::try_from(extent.offset).is_ok_and(|offset| pages.write_at(offset, bytes).is_ok());
     debug_assert!(written, "an extent lies outside of its segment");
 }
 
@@ -96,25 +97,37 @@ impl TaskEntry {
     }
 
     fn layout(&self) -> Result<Layout, WireError> {
-        Layout::of(self.stream.len(), self.buffers.iter().map(|buffer| buffer.bytes().len()))
+        Layout::of(
+            self.stream.len(),
+            self.buffers.iter().map(|buffer| buffer.bytes().len()),
+        )
     }
 }
 
 impl TaskSegments {
     pub(crate) fn new(budget_bytes: u64) -> Self {
-        Self { pool: SegmentPool::new(budget_bytes, IDLE_MAX_NS) }
+        Self {
+            pool: SegmentPool::new(budget_bytes, IDLE_MAX_NS),
+        }
     }
 
     /// A segment for `len` bytes, recycled where one is free, held by its task.
     fn acquire(&mut self, len: u64) -> io::Result<(u32, u64, Arc<OwnedFd>, Arc<Mapping>)> {
         let found = self.pool.take(len).map(|taken| {
-            (taken.id, taken.size, Arc::clone(&taken.storage.file), Arc::clone(&taken.storage.pages))
+            (
+                taken.id,
+                taken.size,
+                Arc::clone(&taken.storage.file),
+                Arc::clone(&taken.storage.pages),
+            )
         });
         let (id, size, file, pages) = match found {
             Some(found) => found,
             None => self.make(len)?,
         };
-        self.pool.lend(id, TASK).map_err(|_| io::Error::from_raw_os_error(errno::EINVAL))?;
+        self.pool
+            .lend(id, TASK)
+            .map_err(|_| io::Error::from_raw_os_error(errno::EINVAL))?;
         Ok((id, size, file, pages))
     }
 
@@ -123,8 +136,14 @@ impl TaskSegments {
         let size = size_for(len).ok_or_else(too_large)?;
         drop(self.pool.make_room(size));
         let file = Arc::new(memory::memfd(c"loky-segment", size)?);
-        let pages = Arc::new(Mapping::shared(&*file, usize::try_from(size).map_err(|_| too_large())?)?);
-        let store = Store { file: Arc::clone(&file), pages: Arc::clone(&pages) };
+        let pages = Arc::new(Mapping::shared(
+            &*file,
+            usize::try_from(size).map_err(|_| too_large())?,
+        )?);
+        let store = Store {
+            file: Arc::clone(&file),
+            pages: Arc::clone(&pages),
+        };
         Ok((self.pool.insert(store, size), size, file, pages))
     }
 
@@ -148,7 +167,9 @@ impl TaskSegments {
 
     /// Bytes that tasks and workers hold.
     fn bytes_in_use(&self) -> u64 {
-        self.pool.bytes_held().saturating_sub(self.pool.bytes_free())
+        self.pool
+            .bytes_held()
+            .saturating_sub(self.pool.bytes_free())
     }
 
     /// Whether there is anything to trim.
@@ -168,13 +189,25 @@ impl TaskSegments {
 }
 
 /// The payload of a task as its frame describes it, and the descriptors beside it.
-pub(crate) fn describe<'a>(placed: Option<&Placed>, stream: &'a [u8]) -> (PayloadRef<'a>, Vec<Arc<OwnedFd>>) {
+pub(crate) fn describe<'a>(
+    placed: Option<&Placed>,
+    stream: &'a [u8],
+) -> (PayloadRef<'a>, Vec<Arc<OwnedFd>>) {
     match placed {
         None => (PayloadRef::inline(stream), Vec::new()),
         Some(placed) => {
-            let stream = placed.stream.map_or(Stream::Inline(stream), Stream::InSegment);
-            let segment = Some(SegmentRef { id: placed.segment, size: placed.size });
-            let payload = PayloadRef { segment, buffers: placed.buffers.clone(), stream };
+            let stream = placed
+                .stream
+                .map_or(Stream::Inline(stream), Stream::InSegment);
+            let segment = Some(SegmentRef {
+                id: placed.segment,
+                size: placed.size,
+            });
+            let payload = PayloadRef {
+                segment,
+                buffers: placed.buffers.clone(),
+                stream,
+            };
             (payload, vec![Arc::clone(&placed.file)])
         }
     }
@@ -202,15 +235,25 @@ impl State {
         let in_use = self.segments.bytes_in_use();
         in_use == 0
             || in_use.saturating_add(len) <= self.segments.pool.budget()
-            || !self.tasks.values().any(|entry| entry.placed.is_some() && entry.placement.is_some())
+            || !self
+                .tasks
+                .values()
+                .any(|entry| entry.placed.is_some() && entry.placement.is_some())
     }
 
     /// Whether the next copy can begin.
     pub(crate) fn can_begin_copy(&self) -> bool {
-        self.copies.front().is_some_and(|task| match self.tasks.get(task) {
-            None => true,
-            Some(entry) => entry.layout().is_ok_and(|layout| self.within_budget(layout.segment_len)) || entry.layout().is_err(),
-        })
+        self.copies
+            .front()
+            .is_some_and(|task| match self.tasks.get(task) {
+                None => true,
+                Some(entry) => {
+                    entry
+                        .layout()
+                        .is_ok_and(|layout| self.within_budget(layout.segment_len))
+                        || entry.layout().is_err()
+                }
+            })
     }
 
     /// The next copy, where there is one and the budget allows it.
@@ -236,13 +279,23 @@ impl State {
         match self.segments.acquire(layout.segment_len) {
             Ok((segment, size, file, pages)) => {
                 entry.copying = true;
-                let Layout { buffers, stream, segment_len: _ } = layout;
+                let Layout {
+                    buffers,
+                    stream,
+                    segment_len: _,
+                } = layout;
                 Some(CopyJob {
                     task,
                     stream: std::mem::take(&mut entry.stream),
                     buffers: std::mem::take(&mut entry.buffers),
                     pages,
-                    placed: Placed { segment, size, file, buffers, stream },
+                    placed: Placed {
+                        segment,
+                        size,
+                        file,
+                        buffers,
+                        stream,
+                    },
                 })
             }
             Err(error) => {

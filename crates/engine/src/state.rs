@@ -68,6 +68,17 @@ pub(crate) struct SetupDesk {
     pub(crate) give_up_at_ns: Option<u64>,
 }
 
+/// How far the pool's life has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Phase {
+    /// It may have begun or not.
+    Open,
+    /// The core said that it is over: no task, no worker.
+    Stopped,
+    /// Everything has been let go of, and `Delivery::Stopped` has been given.
+    Closed,
+}
+
 /// The state of a pool.
 pub(crate) struct State {
     pub(crate) config: PoolConfig,
@@ -89,10 +100,7 @@ pub(crate) struct State {
     pub(crate) timer_at_ns: Option<u64>,
     /// The poll loop must look again: there are new descriptors, copies or earlier timers.
     pub(crate) stir: bool,
-    /// The core said that the pool's life is over.
-    pub(crate) stopped: bool,
-    /// `Delivery::Stopped` has been given.
-    pub(crate) closed: bool,
+    pub(crate) phase: Phase,
     /// A resize is not settled.
     pub(crate) resizing: bool,
     /// Wakes the loop; there while the loop runs.
@@ -123,8 +131,7 @@ impl State {
             initializer_failure: None,
             timer_at_ns: None,
             stir: false,
-            stopped: false,
-            closed: false,
+            phase: Phase::Open,
             resizing: false,
             wake: None,
             fault: None,
@@ -139,7 +146,7 @@ impl State {
             let mut effects = std::mem::take(&mut self.effects);
             self.core.step(clock::monotonic_ns(), event, &mut effects);
             for effect in effects.drain(..) {
-                self.carry_out(effect);
+                self.carry_out(&effect);
             }
             self.effects = effects;
         }
@@ -202,7 +209,7 @@ impl State {
         }
         self.channels.clear();
         self.setup = SetupDesk::default();
-        self.stopped = true;
+        self.phase = Phase::Stopped;
         self.stir = true;
     }
 
@@ -211,7 +218,9 @@ impl State {
         let Some(placement) = self.tasks.get(&task).and_then(|entry| entry.placement) else {
             return false;
         };
-        let (Some(ticket), Some(channel)) = (placement.ticket, self.channels.get(&placement.worker)) else {
+        let (Some(ticket), Some(channel)) =
+            (placement.ticket, self.channels.get(&placement.worker))
+        else {
             return false;
         };
         channel.ledger.view(ticket.slot).is_ok_and(|view| {
@@ -221,7 +230,11 @@ impl State {
 
     /// Orders a signal for the worker with this process id.
     pub(crate) fn signal(&mut self, pid: i32, signal: u32) -> bool {
-        let Some(worker) = self.channels.values().find(|channel| channel.pid == pid && pid != 0) else {
+        let Some(worker) = self
+            .channels
+            .values()
+            .find(|channel| channel.pid == pid && pid != 0)
+        else {
             return false;
         };
         let worker = worker.worker;
@@ -233,19 +246,33 @@ impl State {
 
     /// Workers that have been ordered and whose process is not known yet.
     pub(crate) fn spawns_outstanding(&self) -> usize {
-        let ordered =
-            self.channels.values().filter(|channel| channel.stage == crate::channel::Stage::Ordered).count();
+        let ordered = self
+            .channels
+            .values()
+            .filter(|channel| channel.stage == crate::channel::Stage::Ordered)
+            .count();
         self.setup.waiting.len() + ordered
     }
 
     /// When the poll loop must wake by itself.
     pub(crate) fn deadline_ns(&self) -> Option<u64> {
-        let trim_at_ns =
-            self.segments.has_free().then(|| clock::monotonic_ns().saturating_add(TRIM_INTERVAL_NS));
-        let condemned = self.channels.values().filter_map(|channel| channel.condemn_at_ns).min();
-        [self.timer_at_ns, self.setup.give_up_at_ns, condemned, trim_at_ns]
-            .into_iter()
-            .flatten()
-            .min()
+        let trim_at_ns = self
+            .segments
+            .has_free()
+            .then(|| clock::monotonic_ns().saturating_add(TRIM_INTERVAL_NS));
+        let condemned = self
+            .channels
+            .values()
+            .filter_map(|channel| channel.condemn_at_ns)
+            .min();
+        [
+            self.timer_at_ns,
+            self.setup.give_up_at_ns,
+            condemned,
+            trim_at_ns,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }

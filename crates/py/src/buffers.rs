@@ -27,7 +27,9 @@ impl Exported {
         if buffer.is_c_contiguous() || buffer.is_fortran_contiguous() {
             Ok(Self(buffer))
         } else {
-            Err(PyBufferError::new_err("a buffer beside the stream must be contiguous"))
+            Err(PyBufferError::new_err(
+                "a buffer beside the stream must be contiguous",
+            ))
         }
     }
 }
@@ -60,11 +62,15 @@ pub(crate) struct View {
 
 impl View {
     pub(crate) fn of_answer(view: AnswerView) -> Self {
-        Self { pages: Pages::Answer(view) }
+        Self {
+            pages: Pages::Answer(view),
+        }
     }
 
     pub(crate) fn of_task(view: TaskView) -> Self {
-        Self { pages: Pages::Task(view) }
+        Self {
+            pages: Pages::Task(view),
+        }
     }
 
     fn pointer(&self) -> (*mut u8, usize) {
@@ -81,13 +87,26 @@ impl View {
         self.pointer().1
     }
 
-    unsafe fn __getbuffer__(slf: Bound<'_, Self>, buffer: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the form that the slot wants"
+    )]
+    unsafe fn __getbuffer__(
+        slf: Bound<'_, Self>,
+        buffer: *mut ffi::Py_buffer,
+        flags: c_int,
+    ) -> PyResult<()> {
         let (pointer, len) = slf.get().pointer();
         let len = isize::try_from(len).map_err(|_| PyBufferError::new_err("a view is too long"))?;
         // SAFETY: Python gives a `Py_buffer` to fill. The pages stay mapped and writable while `slf`
         // lives, and the filled buffer holds a reference to it.
-        let filled = unsafe { ffi::PyBuffer_FillInfo(buffer, slf.as_ptr(), pointer.cast(), len, 0, flags) };
-        if filled == 0 { Ok(()) } else { Err(PyErr::fetch(slf.py())) }
+        let filled =
+            unsafe { ffi::PyBuffer_FillInfo(buffer, slf.as_ptr(), pointer.cast(), len, 0, flags) };
+        if filled == 0 {
+            Ok(())
+        } else {
+            Err(PyErr::fetch(slf.py()))
+        }
     }
 }
 
@@ -109,13 +128,19 @@ impl Payload {
     fn stream<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         match &self.answer.stream {
             AnswerStream::Inline(bytes) => Ok(PyBytes::new(py, bytes).into_any()),
-            AnswerStream::InSegment(view) => Ok(Bound::new(py, View::of_answer(view.clone()))?.into_any()),
+            AnswerStream::InSegment(view) => {
+                Ok(Bound::new(py, View::of_answer(view.clone()))?.into_any())
+            }
         }
     }
 
     /// The buffers beside the stream, in order.
     fn buffers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let views = self.answer.buffers.iter().map(|view| Bound::new(py, View::of_answer(view.clone())));
+        let views = self
+            .answer
+            .buffers
+            .iter()
+            .map(|view| Bound::new(py, View::of_answer(view.clone())));
         PyList::new(py, views.collect::<PyResult<Vec<_>>>()?)
     }
 }

@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use loky_worker::{
-    ExecTemplate, LeaveReason, Order, Outgoing, Seed as EngineSeed, TaskIn, Turn, Worker as EngineWorker,
-    WorkerError, Zygote as EngineZygote, ZygoteOptions,
+    ExecTemplate, LeaveReason, Order, Outgoing, Seed as EngineSeed, TaskIn, Turn,
+    Worker as EngineWorker, WorkerError, Zygote as EngineZygote, ZygoteOptions,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::buffers::{Exported, View};
-use loky_engine::front::Buffer as _;
+use loky_engine::front::Buffer;
 
 /// What a worker is made from. Used up by `Zygote.forked`, `Zygote.fork_failed` or
 /// `Zygote.become_worker`.
@@ -23,7 +23,9 @@ pub(crate) struct Seed(Mutex<Option<EngineSeed>>);
 
 impl Seed {
     fn take(&self) -> PyResult<EngineSeed> {
-        lock(&self.0).take().ok_or_else(|| PyValueError::new_err("the seed has been used"))
+        lock(&self.0)
+            .take()
+            .ok_or_else(|| PyValueError::new_err("the seed has been used"))
     }
 }
 
@@ -31,8 +33,15 @@ impl Seed {
 /// called once, first.
 #[pyfunction]
 #[pyo3(signature = (*numbers))]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the form that the extraction wants"
+)]
 pub(crate) fn worker_from_exec(numbers: Vec<i64>) -> PyResult<Worker> {
-    let words: Vec<OsString> = numbers.iter().map(|number| OsString::from(number.to_string())).collect();
+    let words: Vec<OsString> = numbers
+        .iter()
+        .map(|number| OsString::from(number.to_string()))
+        .collect();
     Worker::of(EngineSeed::from_exec(&words).map_err(to_python)?)
 }
 
@@ -54,7 +63,8 @@ impl Zygote {
             arguments: words.collect(),
             environment: None,
         });
-        let zygote = EngineZygote::adopt(control, ZygoteOptions { parent_pid, exec }).map_err(to_python)?;
+        let zygote =
+            EngineZygote::adopt(control, ZygoteOptions { parent_pid, exec }).map_err(to_python)?;
         Ok(Self(Mutex::new(Some(zygote))))
     }
 
@@ -89,7 +99,10 @@ impl Zygote {
 }
 
 impl Zygote {
-    fn with<T>(&self, work: impl FnOnce(&mut EngineZygote) -> Result<T, WorkerError>) -> PyResult<T> {
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&mut EngineZygote) -> Result<T, WorkerError>,
+    ) -> PyResult<T> {
         let mut zygote = lock(&self.0);
         work(zygote.as_mut().ok_or_else(gone)?).map_err(to_python)
     }
@@ -102,10 +115,10 @@ fn gone() -> PyErr {
 /// A worker's end of the pool. For the thread that runs the tasks.
 #[pyclass(frozen, module = "loky._native")]
 pub(crate) struct Worker {
-    worker: Mutex<EngineWorker>,
+    end: Mutex<EngineWorker>,
     /// Its number, never used again in the life of its pool.
-    #[pyo3(get)]
-    worker_id: u64,
+    #[pyo3(get, name = "worker_id")]
+    number: u64,
     /// Its place in the pool.
     #[pyo3(get)]
     index: u32,
@@ -113,9 +126,13 @@ pub(crate) struct Worker {
 
 impl Worker {
     fn of(seed: EngineSeed) -> PyResult<Self> {
-        let (worker_id, index) = (seed.worker, seed.index);
+        let (number, index) = (seed.worker, seed.index);
         let worker = EngineWorker::begin(seed).map_err(to_python)?;
-        Ok(Self { worker: Mutex::new(worker), worker_id, index })
+        Ok(Self {
+            end: Mutex::new(worker),
+            number,
+            index,
+        })
     }
 
     /// What is to be sent, from Python's buffers.
@@ -130,10 +147,13 @@ impl Worker {
         T: Send,
     {
         let stream = Exported::of(stream)?;
-        let held: Vec<Exported> = buffers.iter().map(|buffer| Exported::of(&buffer)).collect::<PyResult<_>>()?;
+        let held: Vec<Exported> = buffers
+            .iter()
+            .map(|buffer| Exported::of(&buffer))
+            .collect::<PyResult<_>>()?;
         let done = py.detach(|| {
-            let slices: Vec<&[u8]> = held.iter().map(|buffer| buffer.bytes()).collect();
-            send(&mut lock(&self.worker), stream.bytes(), &slices)
+            let slices: Vec<&[u8]> = held.iter().map(Buffer::bytes).collect();
+            send(&mut lock(&self.end), stream.bytes(), &slices)
         });
         done.map_err(to_python)
     }
@@ -143,24 +163,28 @@ impl Worker {
 impl Worker {
     /// The description of the surroundings that the parent made.
     fn setup<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = lock(&self.worker).setup_bytes().map_err(to_python)?;
+        let bytes = lock(&self.end).setup_bytes().map_err(to_python)?;
         Ok(PyBytes::new(py, &bytes))
     }
 
     /// The descriptor for the fault handler; it stays open and the worker's own.
     fn stack_fd(&self) -> RawFd {
-        lock(&self.worker).stack_fd().as_raw_fd()
+        lock(&self.end).stack_fd().as_raw_fd()
     }
 
     /// Says that tasks can come.
     fn ready(&self, py: Python<'_>) -> PyResult<()> {
-        py.detach(|| lock(&self.worker).ready()).map_err(to_python)
+        py.detach(|| lock(&self.end).ready()).map_err(to_python)
     }
 
     /// Says that the initializer raised; `stream` is the encoded exception.
     fn initializer_failed(&self, py: Python<'_>, stream: &Bound<'_, PyAny>) -> PyResult<()> {
         self.with_outgoing(py, stream, &PyList::empty(py), |worker, stream, buffers| {
-            worker.initializer_failed(&Outgoing { raised: true, stream, buffers })
+            worker.initializer_failed(&Outgoing {
+                raised: true,
+                stream,
+                buffers,
+            })
         })
     }
 
@@ -168,9 +192,13 @@ impl Worker {
     /// `("leave",)` or `("gone",)`. Answers the same task again until it has been replied to.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         loop {
-            match py.detach(|| lock(&self.worker).next()).map_err(to_python)? {
+            match py.detach(|| lock(&self.end).next()).map_err(to_python)? {
                 Turn::Task(task) => return task_tuple(py, task),
-                Turn::Lost { task, attempt, errno } => return ("lost", task, attempt, errno).into_pyobject(py),
+                Turn::Lost {
+                    task,
+                    attempt,
+                    errno,
+                } => return ("lost", task, attempt, errno).into_pyobject(py),
                 Turn::Leave => return ("leave",).into_pyobject(py),
                 Turn::ParentGone => return ("gone",).into_pyobject(py),
                 Turn::Interrupted => py.check_signals()?,
@@ -190,7 +218,15 @@ impl Worker {
         buffers: &Bound<'_, PyList>,
     ) -> PyResult<()> {
         self.with_outgoing(py, stream, buffers, |worker, stream, buffers| {
-            worker.reply(task, attempt, &Outgoing { raised, stream, buffers })
+            worker.reply(
+                task,
+                attempt,
+                &Outgoing {
+                    raised,
+                    stream,
+                    buffers,
+                },
+            )
         })
     }
 
@@ -198,7 +234,8 @@ impl Worker {
     fn leaving(&self, py: Python<'_>, reason: u32) -> PyResult<()> {
         let reason = LeaveReason::from_code(reason)
             .ok_or_else(|| PyValueError::new_err(format!("reason must be 1 or 2, got {reason}")))?;
-        py.detach(|| lock(&self.worker).leaving(reason)).map_err(to_python)
+        py.detach(|| lock(&self.end).leaving(reason))
+            .map_err(to_python)
     }
 }
 
@@ -207,7 +244,10 @@ fn task_tuple(py: Python<'_>, task: TaskIn) -> PyResult<Bound<'_, PyTuple>> {
         None => PyBytes::new(py, task.stream.as_bytes()).into_any(),
         Some(view) => Bound::new(py, View::of_task(view.clone()))?.into_any(),
     };
-    let views = task.buffers.into_iter().map(|view| Bound::new(py, View::of_task(view)));
+    let views = task
+        .buffers
+        .into_iter()
+        .map(|view| Bound::new(py, View::of_task(view)));
     let buffers = PyList::new(py, views.collect::<PyResult<Vec<_>>>()?)?;
     ("task", task.task, task.attempt, stream, buffers).into_pyobject(py)
 }

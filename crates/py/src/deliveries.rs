@@ -10,16 +10,24 @@ use crate::buffers::Payload;
 
 /// A delivery as the tuple that the manager thread works on; `None` for what only had to be
 /// dropped while the interpreter is held.
-pub(crate) fn to_tuple<'py>(py: Python<'py>, delivery: Delivery) -> PyResult<Option<Bound<'py, PyTuple>>> {
+pub(crate) fn to_tuple(py: Python<'_>, delivery: Delivery) -> PyResult<Option<Bound<'_, PyTuple>>> {
     let tuple = match delivery {
         Delivery::Ended { task, end } => match end {
             TaskEnd::Value(answer) => ("value", task.0, Payload::new(answer)).into_pyobject(py)?,
-            TaskEnd::Raised(answer) => ("raised", task.0, Payload::new(answer)).into_pyobject(py)?,
-            TaskEnd::Died(report) => ("died", task.0, report_dict(py, &report)?).into_pyobject(py)?,
-            TaskEnd::Broken(breakage) => ("broken", task.0, breakage_dict(py, &breakage)?).into_pyobject(py)?,
+            TaskEnd::Raised(answer) => {
+                ("raised", task.0, Payload::new(answer)).into_pyobject(py)?
+            }
+            TaskEnd::Died(report) => {
+                ("died", task.0, report_dict(py, &report)?).into_pyobject(py)?
+            }
+            TaskEnd::Broken(breakage) => {
+                ("broken", task.0, breakage_dict(py, &breakage)?).into_pyobject(py)?
+            }
             TaskEnd::Cancelled => ("cancelled", task.0).into_pyobject(py)?,
             TaskEnd::ShutDown => ("shutdown", task.0).into_pyobject(py)?,
-            TaskEnd::Undeliverable { errno } => ("undeliverable", task.0, errno).into_pyobject(py)?,
+            TaskEnd::Undeliverable { errno } => {
+                ("undeliverable", task.0, errno).into_pyobject(py)?
+            }
         },
         Delivery::Discarded(buffers) => {
             drop(buffers);
@@ -28,14 +36,26 @@ pub(crate) fn to_tuple<'py>(py: Python<'py>, delivery: Delivery) -> PyResult<Opt
         // The manager thread is told by the end of the batches.
         Delivery::Stopped => return Ok(None),
         Delivery::SetupWanted => ("setup",).into_pyobject(py)?,
-        Delivery::WorkerGone { pid, index, departure, report } => {
-            ("worker_gone", pid, index, departure_name(departure), report_dict(py, &report)?).into_pyobject(py)?
-        }
+        Delivery::WorkerGone {
+            pid,
+            index,
+            departure,
+            report,
+        } => (
+            "worker_gone",
+            pid,
+            index,
+            departure_name(departure),
+            report_dict(py, &report)?,
+        )
+            .into_pyobject(py)?,
         Delivery::Notice(notice) => match notice {
             Notice::WorkerStoppedWithWork { reason } => {
                 ("notice", "worker_stopped", leave_name(reason)).into_pyobject(py)?
             }
-            Notice::SpawnDelayed { errno } => ("notice", "spawn_delayed", errno).into_pyobject(py)?,
+            Notice::SpawnDelayed { errno } => {
+                ("notice", "spawn_delayed", errno).into_pyobject(py)?
+            }
         },
         Delivery::Broke(breakage) => ("broke", breakage_dict(py, &breakage)?).into_pyobject(py)?,
     };
@@ -57,7 +77,10 @@ fn leave_name(reason: LeaveReason) -> &'static str {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "seconds for people: 53 bits of nanoseconds are 104 days")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "seconds for people: 53 bits of nanoseconds are 104 days"
+)]
 fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
 }
@@ -82,7 +105,10 @@ fn report_dict<'py>(py: Python<'py>, report: &CrashReport) -> PyResult<Bound<'py
     dict.set_item("runtime_s", report.runtime_ns.map(seconds))?;
     dict.set_item("started_at", report.started_wall_ns.map(seconds))?;
     dict.set_item("peak_rss_bytes", report.peak_rss_bytes)?;
-    dict.set_item("python_stack", (!report.stack.is_empty()).then_some(report.stack.as_str()))?;
+    dict.set_item(
+        "python_stack",
+        (!report.stack.is_empty()).then_some(report.stack.as_str()),
+    )?;
     Ok(dict)
 }
 
@@ -99,17 +125,28 @@ fn breakage_dict<'py>(py: Python<'py>, breakage: &Breakage) -> PyResult<Bound<'p
     };
     let dict = PyDict::new(py);
     dict.set_item("why", why)?;
-    let report = breakage.report.as_ref().map(|report| report_dict(py, report)).transpose()?;
+    let report = breakage
+        .report
+        .as_ref()
+        .map(|report| report_dict(py, report))
+        .transpose()?;
     dict.set_item("report", report)?;
     dict.set_item("errno", errno)?;
     dict.set_item("fault", breakage.fault.as_deref())?;
-    let payload = breakage.initializer.clone().map(|answer| Py::new(py, Payload::new(answer))).transpose()?;
+    let payload = breakage
+        .initializer
+        .clone()
+        .map(|answer| Py::new(py, Payload::new(answer)))
+        .transpose()?;
     dict.set_item("payload", payload)?;
     Ok(dict)
 }
 
 /// The core's counts, by name.
-pub(crate) fn statistics_dict(py: Python<'_>, statistics: Statistics) -> PyResult<Bound<'_, PyDict>> {
+pub(crate) fn statistics_dict(
+    py: Python<'_>,
+    statistics: Statistics,
+) -> PyResult<Bound<'_, PyDict>> {
     // Every count is named here, so that a new one cannot be forgotten.
     let Statistics {
         submitted,

@@ -19,7 +19,9 @@ pub(crate) fn wait_in_slices(
 ) -> PyResult<bool> {
     let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     loop {
-        let rest = until.map_or(SLICE, |until| until.saturating_duration_since(Instant::now()));
+        let rest = until.map_or(SLICE, |until| {
+            until.saturating_duration_since(Instant::now())
+        });
         let slice = rest.min(SLICE);
         if py.detach(|| wait(slice)).map_err(to_python)? {
             return Ok(true);

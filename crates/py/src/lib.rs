@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 /// The native half of the package. Its names are private to the package.
 #[pymodule(gil_used = false)]
 mod _native {
-    use super::*;
+    use pyo3::prelude::*;
 
     #[pymodule_export]
     use super::buffers::{Payload, View};

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use loky_engine::config::{CoreConfig, Launcher, LauncherCommand, OnCrash, PoolConfig, SEGMENT_BUDGET_BYTES};
+use loky_engine::config::{
+    CoreConfig, Launcher, LauncherCommand, OnCrash, PoolConfig, SEGMENT_BUDGET_BYTES,
+};
 use loky_engine::front::{Buffer, Delivery, Front, Inbox, TaskPayload};
 use loky_engine::pool::Pool as EnginePool;
 use loky_engine::{ShutdownMode, TaskId};
@@ -23,7 +25,7 @@ use crate::errors::to_python;
 /// A pool of worker processes. Thread-safe; waiting calls let go of the interpreter.
 #[pyclass(frozen, module = "loky._native", weakref)]
 pub(crate) struct Pool {
-    pool: EnginePool,
+    engine: EnginePool,
     inbox: Arc<Inbox>,
     /// The end of the pool's life has been taken from the inbox.
     over: AtomicBool,
@@ -60,15 +62,28 @@ impl Pool {
         };
         let inbox = Arc::new(Inbox::new());
         let front: Arc<dyn Front> = Arc::clone(&inbox) as Arc<dyn Front>;
-        let command = LauncherCommand { program: executable, arguments, environment: None };
-        let config = PoolConfig { core, launcher, command, segment_budget_bytes: SEGMENT_BUDGET_BYTES };
-        let pool = EnginePool::new(config, front);
-        Ok(Self { pool, inbox, over: AtomicBool::new(false) })
+        let command = LauncherCommand {
+            program: executable,
+            arguments,
+            environment: None,
+        };
+        let config = PoolConfig {
+            core,
+            launcher,
+            command,
+            segment_budget_bytes: SEGMENT_BUDGET_BYTES,
+        };
+        let engine = EnginePool::new(config, front);
+        Ok(Self {
+            engine,
+            inbox,
+            over: AtomicBool::new(false),
+        })
     }
 
     /// Starts the zygote in the background, with no worker yet.
     fn prestart(&self, py: Python<'_>) -> PyResult<()> {
-        py.detach(|| self.pool.prestart()).map_err(to_python)
+        py.detach(|| self.engine.prestart()).map_err(to_python)
     }
 
     /// Accepts a task and answers its number.
@@ -77,77 +92,99 @@ impl Pool {
         for buffer in buffers.iter() {
             held.push(Box::new(Exported::of(&buffer)?));
         }
-        let payload = TaskPayload { stream: stream.to_vec(), buffers: held };
-        let task = py.detach(|| self.pool.submit(payload)).map_err(to_python)?;
+        let payload = TaskPayload {
+            stream: stream.to_vec(),
+            buffers: held,
+        };
+        let task = py
+            .detach(|| self.engine.submit(payload))
+            .map_err(to_python)?;
         Ok(task.0)
     }
 
     /// Whether workers wait for `provide_setup`.
     fn setup_wanted(&self) -> bool {
-        self.pool.setup_wanted()
+        self.engine.setup_wanted()
     }
 
     /// Describes the surroundings of new workers. `descriptors` are pairs of an open descriptor here,
     /// which is duplicated, and its number there.
-    fn provide_setup(&self, py: Python<'_>, blob: &[u8], descriptors: Vec<(i32, i32)>) -> PyResult<()> {
+    fn provide_setup(
+        &self,
+        py: Python<'_>,
+        blob: &[u8],
+        descriptors: Vec<(i32, i32)>,
+    ) -> PyResult<()> {
         let mut held: Vec<(OwnedFd, i32)> = Vec::with_capacity(descriptors.len());
         for (number, target) in descriptors {
             if number < 0 {
-                return Err(PyValueError::new_err(format!("descriptors must be open, got {number}")));
+                return Err(PyValueError::new_err(format!(
+                    "descriptors must be open, got {number}"
+                )));
             }
             // SAFETY: the number is not negative, and the caller keeps it open during this call. It is
             // only duplicated here; a number that is not open makes that fail.
             let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
             held.push((borrowed.try_clone_to_owned()?, target));
         }
-        py.detach(|| self.pool.provide_setup(blob, held)).map_err(to_python)
+        py.detach(|| self.engine.provide_setup(blob, held))
+            .map_err(to_python)
     }
 
     /// Says that the surroundings cannot be described; the pool breaks with the reason `setup`.
     fn setup_failed(&self, py: Python<'_>) -> PyResult<()> {
-        py.detach(|| self.pool.setup_failed()).map_err(to_python)
+        py.detach(|| self.engine.setup_failed()).map_err(to_python)
     }
 
     /// Waits until every ordered worker has a process or could not be made.
     fn wait_spawned(&self, py: Python<'_>) -> PyResult<()> {
-        wait_in_slices(py, None, |slice| self.pool.wait_spawned(slice)).map(|_| ())
+        wait_in_slices(py, None, |slice| self.engine.wait_spawned(slice)).map(|_| ())
     }
 
     /// Waits until the last resize has taken effect.
     fn wait_resized(&self, py: Python<'_>) -> PyResult<()> {
-        wait_in_slices(py, None, |slice| self.pool.wait_resized(slice)).map(|_| ())
+        wait_in_slices(py, None, |slice| self.engine.wait_resized(slice)).map(|_| ())
     }
 
     /// Waits until the pool's life is over; `timeout` in seconds. False when it passes first.
     #[pyo3(signature = (timeout=None))]
     fn wait_stopped(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let timeout = timeout.map(nanoseconds).transpose()?.map(Duration::from_nanos);
-        wait_in_slices(py, timeout, |slice| self.pool.wait_stopped(slice))
+        let timeout = timeout
+            .map(nanoseconds)
+            .transpose()?
+            .map(Duration::from_nanos);
+        wait_in_slices(py, timeout, |slice| self.engine.wait_stopped(slice))
     }
 
     /// Asks for a task not to run; true where it never will.
     fn cancel(&self, py: Python<'_>, task: u64) -> PyResult<bool> {
-        py.detach(|| self.pool.cancel(TaskId(task))).map_err(to_python)
+        py.detach(|| self.engine.cancel(TaskId(task)))
+            .map_err(to_python)
     }
 
     /// Whether a worker has begun a task.
     fn started(&self, task: u64) -> bool {
-        self.pool.has_started(TaskId(task))
+        self.engine.has_started(TaskId(task))
     }
 
     /// The workers that have a process, as pairs of place and process id.
     fn workers(&self) -> Vec<(u32, i32)> {
-        self.pool.workers().into_iter().map(|worker| (worker.index, worker.pid)).collect()
+        self.engine
+            .workers()
+            .into_iter()
+            .map(|worker| (worker.index, worker.pid))
+            .collect()
     }
 
     /// Sends a signal to a worker through its reaper; false where there is no such worker.
     fn signal(&self, py: Python<'_>, pid: i32, signal: u32) -> PyResult<bool> {
-        py.detach(|| self.pool.signal(pid, signal)).map_err(to_python)
+        py.detach(|| self.engine.signal(pid, signal))
+            .map_err(to_python)
     }
 
     /// Asks for another number of workers.
     fn resize(&self, py: Python<'_>, workers: u32) -> PyResult<()> {
-        py.detach(|| self.pool.resize(workers)).map_err(to_python)
+        py.detach(|| self.engine.resize(workers)).map_err(to_python)
     }
 
     /// Ends the pool: `"drain"`, `"cancel"` (drain without what has not started) or `"kill"`.
@@ -158,7 +195,7 @@ impl Pool {
             "kill" => ShutdownMode::Kill,
             other => return Err(unknown("mode", other, "'drain', 'cancel' or 'kill'")),
         };
-        py.detach(|| self.pool.shut_down(mode)).map_err(to_python)
+        py.detach(|| self.engine.shut_down(mode)).map_err(to_python)
     }
 
     /// Waits for what happened and answers it in order; `None` once the pool's life is over and
@@ -170,7 +207,8 @@ impl Pool {
                 if let Delivery::Stopped = delivery {
                     self.over.store(true, Ordering::Release);
                     // The loop's thread has said its last word; its end is a matter of instructions.
-                    py.detach(|| self.pool.wait_stopped(Duration::from_secs(1))).map_err(to_python)?;
+                    py.detach(|| self.engine.wait_stopped(Duration::from_secs(1)))
+                        .map_err(to_python)?;
                 } else if let Some(tuple) = deliveries::to_tuple(py, delivery)? {
                     batch.append(tuple)?;
                 }
@@ -181,7 +219,7 @@ impl Pool {
 
     /// The core's counts, by name.
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        deliveries::statistics_dict(py, self.pool.statistics())
+        deliveries::statistics_dict(py, self.engine.statistics())
     }
 }
 
@@ -189,10 +227,16 @@ fn unknown(name: &str, got: &str, must: &str) -> PyErr {
     PyValueError::new_err(format!("{name} must be {must}, got {got:?}"))
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the range is checked"
+)]
 fn nanoseconds(seconds: f64) -> PyResult<u64> {
     if seconds.is_nan() || seconds < 0.0 {
-        return Err(PyValueError::new_err(format!("a time in seconds must not be negative, got {seconds}")));
+        return Err(PyValueError::new_err(format!(
+            "a time in seconds must not be negative, got {seconds}"
+        )));
     }
     // Centuries are as good as for ever.
     Ok((seconds * 1e9).min(9e18) as u64)

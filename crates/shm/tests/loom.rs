@@ -2,6 +2,7 @@
 //!
 //! Run with `RUSTFLAGS="--cfg loom" cargo test -p loky-shm --test loom --release`.
 #![cfg(loom)]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use loky_shm::{Ledger, ModelWords, SlotView};
 use loky_wire::{SlotState, Ticket};

@@ -88,6 +88,31 @@ struct Parent {
 }
 
 impl Parent {
+    fn play(
+        &mut self,
+        wanted: u64,
+        to_worker: &Sender<(u64, Ticket)>,
+        answers: &Receiver<(u64, Ticket)>,
+    ) {
+        for task in 0..wanted {
+            while self.free.is_empty() {
+                let (task, ticket) = answers.recv().unwrap();
+                self.answered(task, ticket);
+            }
+            let ticket = self.publish(task);
+            if task % 7 == 0 {
+                // Certain to be won, so that both ends are met whatever the scheduler does.
+                self.revoke_at(self.flying.len() - 1);
+            }
+            to_worker.send((task, ticket)).unwrap();
+            match task % 5 {
+                0 => self.revoke_at(0),
+                1 => self.revoke_at(self.flying.len().saturating_sub(1)),
+                _ => {}
+            }
+        }
+    }
+
     fn publish(&mut self, task: u64) -> Ticket {
         let slot = self.free.pop().unwrap();
         let ticket = self.ledger.publish(slot, task, attempt_of(task)).unwrap();
@@ -140,23 +165,7 @@ fn every_task_is_run_once_or_revoked_once_and_never_both() {
         ran: vec![0; count],
         revoked: vec![0; count],
     };
-    for task in 0..wanted {
-        while parent.free.is_empty() {
-            let (task, ticket) = answers.recv().unwrap();
-            parent.answered(task, ticket);
-        }
-        let ticket = parent.publish(task);
-        if task % 7 == 0 {
-            // Certain to be won, so that both ends are met whatever the scheduler does.
-            parent.revoke_at(parent.flying.len() - 1);
-        }
-        to_worker.send((task, ticket)).unwrap();
-        match task % 5 {
-            0 => parent.revoke_at(0),
-            1 => parent.revoke_at(parent.flying.len().saturating_sub(1)),
-            _ => {}
-        }
-    }
+    parent.play(wanted, &to_worker, &answers);
     drop(to_worker);
     for (task, ticket) in answers {
         parent.answered(task, ticket);

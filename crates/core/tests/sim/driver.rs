@@ -212,7 +212,7 @@ impl Driver {
             self.world.now_ns = self.world.now_ns.max(at_ns);
             self.take(Move::FireTimer)?;
         }
-        if self.rng.per_mille(self.profile.setup_failure) && self.rng.below(40) == 0 {
+        if self.rng.per_mille(self.profile.setup_failure) {
             let event = self.world.fail_setup();
             self.tell(event)?;
         }
@@ -290,10 +290,5 @@ impl Driver {
         }
         let text = format!("{what}: it never does; {:#?}", self.pool);
         Err(self.fail("life", text))
-    }
-
-    /// Whether a death of a worker breaks this pool.
-    pub fn breaks(&self) -> bool {
-        self.profile.config.on_crash == OnCrash::Break
     }
 }

@@ -282,9 +282,13 @@ impl World {
         let claimed = process.slots.iter().filter(|(_, slot)| slot.claimed);
         let mut started: Vec<TaskId> = claimed.map(|(&task, _)| task).collect();
         // Numbers of tasks that this worker does not hold must do no harm.
-        if rng.below(8) == 0 {
-            started.push(TaskId(rng.below(60)));
-            started.retain(|task| process.slots.get(task).is_none_or(|slot| slot.claimed));
+        let foreign = TaskId(rng.below(60));
+        let withdrawn = self.answers.iter().any(|answer| match answer {
+            Event::RevokeAnswered { task, .. } => *task == foreign,
+            _ => false,
+        });
+        if rng.below(8) == 0 && !withdrawn && !process.slots.contains_key(&foreign) {
+            started.push(foreign);
         }
         Some(Event::WorkerExited {
             worker: id,

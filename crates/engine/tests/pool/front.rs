@@ -7,7 +7,8 @@ use std::os::fd::{BorrowedFd, RawFd};
 use loky_sys::fork::{Fork, fork};
 use loky_sys::{descriptor, process};
 use loky_worker::{
-    ExecTemplate, LeaveReason, Order, Outgoing, Seed, TaskIn, Turn, View, Worker, WorkerError, Zygote, ZygoteOptions,
+    ExecTemplate, LeaveReason, Order, Outgoing, Seed, TaskIn, Turn, View, Worker, WorkerError,
+    Zygote, ZygoteOptions,
 };
 
 pub const ZYGOTE_ROLE: &str = "front-zygote";
@@ -27,7 +28,13 @@ pub fn zygote(words: &[String]) -> ! {
         arguments: vec![WORKER_ROLE.into()],
         environment: None,
     };
-    let mut zygote = or_exit(Zygote::adopt(control, ZygoteOptions { parent_pid, exec: Some(exec) }));
+    let mut zygote = or_exit(Zygote::adopt(
+        control,
+        ZygoteOptions {
+            parent_pid,
+            exec: Some(exec),
+        },
+    ));
     loop {
         match or_exit(zygote.next()) {
             Order::Fork(seed) => {
@@ -52,7 +59,11 @@ fn worker(seed: Seed) -> ! {
     let mut worker = or_exit(Worker::begin(seed));
     let setup = or_exit(worker.setup_bytes());
     if setup == b"fail" {
-        let outgoing = Outgoing { raised: true, stream: b"no luck", buffers: &[] };
+        let outgoing = Outgoing {
+            raised: true,
+            stream: b"no luck",
+            buffers: &[],
+        };
         or_exit(worker.initializer_failed(&outgoing));
         process::exit_now(0);
     }
@@ -85,7 +96,13 @@ fn run(worker: &mut Worker, task: &TaskIn) {
             reply(worker, task, false, len.to_string().as_bytes(), &[]);
         }
         "raise" => reply(worker, task, true, b"raised", &[]),
-        "pid" => reply(worker, task, false, process::pid().to_string().as_bytes(), &[]),
+        "pid" => reply(
+            worker,
+            task,
+            false,
+            process::pid().to_string().as_bytes(),
+            &[],
+        ),
         "exit" => process::exit_now(number()),
         "kill" => {
             process::kill(process::pid(), number()).unwrap();
@@ -100,7 +117,13 @@ fn run(worker: &mut Worker, task: &TaskIn) {
             reply(worker, task, false, b"signed", &[]);
         }
         "leave" => {
-            reply(worker, task, false, process::pid().to_string().as_bytes(), &[]);
+            reply(
+                worker,
+                task,
+                false,
+                process::pid().to_string().as_bytes(),
+                &[],
+            );
             or_exit(worker.leaving(LeaveReason::MemoryGrowth));
             process::exit_now(0);
         }
@@ -125,7 +148,15 @@ fn babble() {
 }
 
 fn reply(worker: &mut Worker, task: &TaskIn, raised: bool, stream: &[u8], buffers: &[&[u8]]) {
-    or_exit(worker.reply(task.task, task.attempt, &Outgoing { raised, stream, buffers }));
+    or_exit(worker.reply(
+        task.task,
+        task.attempt,
+        &Outgoing {
+            raised,
+            stream,
+            buffers,
+        },
+    ));
 }
 
 /// Tells the test that this process got here.

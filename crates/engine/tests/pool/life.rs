@@ -11,22 +11,51 @@ use crate::owner::{Owner, PATIENCE, Setting, name};
 
 pub const TESTS: &[Test] = &[
     ("tasks_are_answered", tasks_are_answered),
-    ("nothing_starts_before_the_first_task", nothing_starts_before_the_first_task),
-    ("all_workers_have_processes_once_spawned", all_workers_have_processes_once_spawned),
-    ("an_exception_is_told_from_a_value", an_exception_is_told_from_a_value),
-    ("a_task_that_has_not_begun_is_cancelled_and_never_runs", a_cancelled_task_never_runs),
-    ("a_task_that_has_begun_is_not_cancelled", a_begun_task_is_not_cancelled),
+    (
+        "nothing_starts_before_the_first_task",
+        nothing_starts_before_the_first_task,
+    ),
+    (
+        "all_workers_have_processes_once_spawned",
+        all_workers_have_processes_once_spawned,
+    ),
+    (
+        "an_exception_is_told_from_a_value",
+        an_exception_is_told_from_a_value,
+    ),
+    (
+        "a_task_that_has_not_begun_is_cancelled_and_never_runs",
+        a_cancelled_task_never_runs,
+    ),
+    (
+        "a_task_that_has_begun_is_not_cancelled",
+        a_begun_task_is_not_cancelled,
+    ),
     ("resizing_takes_effect", resizing_takes_effect),
-    ("draining_executes_what_was_accepted", draining_executes_what_was_accepted),
-    ("killing_ends_what_is_unfinished", killing_ends_what_is_unfinished),
-    ("idle_workers_retire_and_come_back", idle_workers_retire_and_come_back),
-    ("a_worker_that_leaves_for_memory_is_replaced", a_leaving_worker_is_replaced),
+    (
+        "draining_executes_what_was_accepted",
+        draining_executes_what_was_accepted,
+    ),
+    (
+        "killing_ends_what_is_unfinished",
+        killing_ends_what_is_unfinished,
+    ),
+    (
+        "idle_workers_retire_and_come_back",
+        idle_workers_retire_and_come_back,
+    ),
+    (
+        "a_worker_that_leaves_for_memory_is_replaced",
+        a_leaving_worker_is_replaced,
+    ),
     ("a_fork_is_refused", a_fork_is_refused),
 ];
 
 fn tasks_are_answered(setting: Setting) {
     let mut owner = Owner::new(setting, 2);
-    let tasks: Vec<_> = (0..200).map(|number| (number, owner.submit(&format!("echo {number}")))).collect();
+    let tasks: Vec<_> = (0..200)
+        .map(|number| (number, owner.submit(&format!("echo {number}"))))
+        .collect();
     for (number, task) in tasks {
         assert_eq!(owner.value(task), format!("echo {number}"));
     }
@@ -43,7 +72,12 @@ fn all_workers_have_processes_once_spawned(setting: Setting) {
     let mut owner = Owner::new(setting, 3);
     let task = owner.submit("pid");
     assert!(owner.pool.wait_spawned(PATIENCE).unwrap());
-    let pids: Vec<i32> = owner.pool.workers().iter().map(|worker| worker.pid).collect();
+    let pids: Vec<i32> = owner
+        .pool
+        .workers()
+        .iter()
+        .map(|worker| worker.pid)
+        .collect();
     assert_eq!(pids.len(), 3);
     let answered: i32 = owner.value(task).parse().unwrap();
     assert!(pids.contains(&answered));
@@ -89,9 +123,15 @@ fn resizing_takes_effect(setting: Setting) {
         owner.pool.resize(workers).unwrap();
         owner.answer_setup();
         assert!(owner.pool.wait_resized(PATIENCE).unwrap());
-        assert_eq!(owner.pool.workers().len(), usize::try_from(workers).unwrap());
+        assert_eq!(
+            owner.pool.workers().len(),
+            usize::try_from(workers).unwrap()
+        );
     }
-    assert!(matches!(owner.pool.resize(0), Err(EngineError::Config { .. })));
+    assert!(matches!(
+        owner.pool.resize(0),
+        Err(EngineError::Config { .. })
+    ));
     owner.shut_down(ShutdownMode::Drain);
 }
 
@@ -103,7 +143,10 @@ fn draining_executes_what_was_accepted(setting: Setting) {
         assert_eq!(owner.value(task), "signed");
         assert_eq!(owner.sign(), b's');
     }
-    let refused = owner.pool.submit(TaskPayload { stream: b"echo".to_vec(), buffers: Vec::new() });
+    let refused = owner.pool.submit(TaskPayload {
+        stream: b"echo".to_vec(),
+        buffers: Vec::new(),
+    });
     assert!(matches!(refused, Err(EngineError::ShutDown)));
 }
 
@@ -152,12 +195,18 @@ fn a_fork_is_refused(setting: Setting) {
     // thread may hold.
     match unsafe { fork() }.unwrap() {
         Fork::Child => {
-            let payload = TaskPayload { stream: Vec::new(), buffers: Vec::new() };
+            let payload = TaskPayload {
+                stream: Vec::new(),
+                buffers: Vec::new(),
+            };
             let refused = matches!(owner.pool.submit(payload), Err(EngineError::Forked))
-                && matches!(owner.pool.shut_down(ShutdownMode::Kill), Err(EngineError::Forked))
+                && matches!(
+                    owner.pool.shut_down(ShutdownMode::Kill),
+                    Err(EngineError::Forked)
+                )
                 && owner.pool.workers().is_empty();
             drop(owner);
-            process::exit_now(if refused { 0 } else { 1 });
+            process::exit_now(i32::from(!refused));
         }
         Fork::Parent(pid) => {
             let reaped = process::wait_pid(pid, true).unwrap().unwrap();

@@ -4,7 +4,12 @@
 //! Each test runs once for every launcher. Whatever is waited for is a delivery, a byte or the end of
 //! a process; the only time limit is the one that turns a hang into a failure. After each test there
 //! is no child, and no descriptor more than before.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod bytes;
 mod deaths;
@@ -31,9 +36,18 @@ fn main() {
 
 fn run(words: &[String]) {
     let has = |option: &str| words.iter().any(|word| word == option);
-    let filters: Vec<&String> = words.iter().filter(|word| !word.starts_with('-') && *word != "terse").collect();
+    let filters: Vec<&String> = words
+        .iter()
+        .filter(|word| !word.starts_with('-') && *word != "terse")
+        .collect();
     let wanted = |name: &str| {
-        let matches = |filter: &&String| if has("--exact") { name == **filter } else { name.contains(filter.as_str()) };
+        let matches = |filter: &&String| {
+            if has("--exact") {
+                name == **filter
+            } else {
+                name.contains(filter.as_str())
+            }
+        };
         !has("--ignored") && (filters.is_empty() || filters.iter().any(matches))
     };
     let mut failures = Vec::new();
@@ -50,10 +64,16 @@ fn run(words: &[String]) {
             let passed = catch_unwind(AssertUnwindSafe(|| {
                 let before = descriptors();
                 body(setting);
-                assert!(!process::has_children().unwrap(), "the test left a child behind");
+                assert!(
+                    !process::has_children().unwrap(),
+                    "the test left a child behind"
+                );
                 assert_eq!(descriptors(), before, "the test left descriptors behind");
             }));
-            println!("test {name} ... {}", if passed.is_ok() { "ok" } else { "FAILED" });
+            println!(
+                "test {name} ... {}",
+                if passed.is_ok() { "ok" } else { "FAILED" }
+            );
             if passed.is_err() {
                 failures.push(name);
             }

@@ -11,6 +11,7 @@ use loky_engine::answer::{Answer, AnswerStream};
 use loky_engine::config::{CoreConfig, Launcher, LauncherCommand, OnCrash, PoolConfig};
 use loky_engine::front::{Buffer, Delivery, Front, Inbox, TaskEnd, TaskPayload};
 use loky_engine::pool::Pool;
+use loky_engine::report::Breakage;
 use loky_engine::{ShutdownMode, TaskId};
 use loky_sys::{poll, process};
 
@@ -39,7 +40,14 @@ pub struct Setting {
 }
 
 impl Setting {
-    pub const ALL: [Self; 2] = [Self { launcher: Launcher::Zygote }, Self { launcher: Launcher::Exec }];
+    pub const ALL: [Self; 2] = [
+        Self {
+            launcher: Launcher::Zygote,
+        },
+        Self {
+            launcher: Launcher::Exec,
+        },
+    ];
 
     pub fn name(self) -> &'static str {
         match self.launcher {
@@ -50,7 +58,10 @@ impl Setting {
 
     pub fn config(self, workers: u32) -> PoolConfig {
         PoolConfig {
-            core: CoreConfig { workers, ..CoreConfig::default() },
+            core: CoreConfig {
+                workers,
+                ..CoreConfig::default()
+            },
             launcher: self.launcher,
             command: LauncherCommand {
                 program: std::env::current_exe().unwrap(),
@@ -100,8 +111,14 @@ impl Owner {
     }
 
     pub fn submit_with(&mut self, words: &str, buffers: Vec<Vec<u8>>) -> TaskId {
-        let buffers = buffers.into_iter().map(|buffer| Box::new(buffer) as Box<dyn Buffer>).collect();
-        let payload = TaskPayload { stream: words.as_bytes().to_vec(), buffers };
+        let buffers = buffers
+            .into_iter()
+            .map(|buffer| Box::new(buffer) as Box<dyn Buffer>)
+            .collect();
+        let payload = TaskPayload {
+            stream: words.as_bytes().to_vec(),
+            buffers,
+        };
         let task = self.pool.submit(payload).unwrap();
         self.answer_setup();
         task
@@ -115,7 +132,9 @@ impl Owner {
             None => self.pool.setup_failed().unwrap(),
             Some(setup) => {
                 let witness = self.signs.as_fd().try_clone_to_owned().unwrap();
-                self.pool.provide_setup(setup, vec![(witness, front::WITNESS)]).unwrap();
+                self.pool
+                    .provide_setup(setup, vec![(witness, front::WITNESS)])
+                    .unwrap();
             }
         }
     }
@@ -160,11 +179,23 @@ impl Owner {
         }
     }
 
+    /// What broke the pool of a task; any other end fails the test.
+    pub fn breakage(&mut self, task: TaskId) -> Arc<Breakage> {
+        match self.end(task) {
+            TaskEnd::Broken(breakage) => breakage,
+            other => panic!("{task} is not broken: {}", name(&other)),
+        }
+    }
+
     /// Waits until a worker has told that it got to a place.
     pub fn sign(&mut self) -> u8 {
         let mut interests = [poll::Interest::new(self.witness.as_fd(), true, false)];
         let patience_ns = u64::try_from(PATIENCE.as_nanos()).unwrap();
-        assert_eq!(poll::poll(&mut interests, Some(patience_ns)).unwrap(), 1, "no worker signed");
+        assert_eq!(
+            poll::poll(&mut interests, Some(patience_ns)).unwrap(),
+            1,
+            "no worker signed"
+        );
         let mut byte = [0];
         self.witness.read_exact(&mut byte).unwrap();
         byte[0]
@@ -220,9 +251,16 @@ pub fn name(end: &TaskEnd) -> &'static str {
 
 /// The descriptors that are open here.
 pub fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd").unwrap().filter(|entry| {
-        // The directory that is being read is one itself.
-        !entry.as_ref().unwrap().path().read_link().is_ok_and(|target| target.starts_with("/proc"))
-    }).count()
+    std::fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .filter(|entry| {
+            // The directory that is being read is one itself.
+            !entry
+                .as_ref()
+                .unwrap()
+                .path()
+                .read_link()
+                .is_ok_and(|target| target.starts_with("/proc"))
+        })
+        .count()
 }
-

@@ -18,10 +18,10 @@ fn meaning(record: &Record, worker: WorkerId, any_started: bool) -> Option<Depar
     if seen.killed {
         return Some(Departure::Killed);
     }
-    let reason = match seen.said {
-        Some(reason) => Some(reason),
-        None if seen.asked => Some(LeaveReason::Asked),
-        None => None,
+    let reason = if seen.asked {
+        Some(LeaveReason::Asked)
+    } else {
+        seen.said
     };
     Some(match reason {
         Some(reason) if !any_started => Departure::Retired(reason),

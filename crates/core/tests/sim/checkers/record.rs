@@ -285,7 +285,8 @@ impl Record {
     }
 
     fn enter_resize(&mut self, workers: u32) {
-        self.resizing = true;
+        // A pool that has stopped is deaf.
+        self.resizing = !self.stopped;
         if self.accepts() {
             self.ever_shrunk |= workers < self.size;
             self.size = workers.max(1);
