@@ -106,6 +106,7 @@ class PoolLife:
         self._setup_error: BaseException | None = None
         self._broken_by: Mapping[str, Any] | None = None
         self._unstarted = True
+        self._stack_shown_of: int | None = None
         self._pickling_lock = threading.RLock() if options.job_reducers else None
         self.ref = weakref.ref(self)
         self._first_number = _lives.count_processes(workers)
@@ -121,8 +122,18 @@ class PoolLife:
         self._pool.prestart()
         processes.opened(self._pool, self._first_number)
         self.thread = ManagerThread(self)
-        _lives.register(self)
-        self.thread.start()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Start the manager thread; without it there is no pool."""
+        try:
+            _lives.register(self)
+            self.thread.start()
+        except BaseException:
+            _lives.unregister(self)
+            self.processes.closed()
+            self._pool.shutdown("kill")
+            raise
 
     # Submitting.
 
@@ -311,7 +322,7 @@ class PoolLife:
                     if error is not None and _answers.is_unreadable(error):
                         self.answer_unreadable(error)
             case "died":
-                _show_stack(item[2])
+                self._show_stack(item[2])
                 future._finish(None, _exceptions.terminated(item[2], future._label))
             case "broken":
                 future._finish(None, self._broken_error(item[2], future._label))
@@ -339,7 +350,7 @@ class PoolLife:
         return _exceptions.pool_broken(facts, label, self._breaks_on_death, cause)
 
     def _broke(self, facts: "Mapping[str, Any]") -> None:
-        _show_stack(facts.get("report") or {})
+        self._show_stack(facts.get("report") or {})
         self.flags.shutdown = True
         if self.flags.broken is None:
             broken = self._broken_error(facts, None)
@@ -353,8 +364,24 @@ class PoolLife:
         self.flags.shutdown = True
         self._pool.shutdown("kill")
 
+    def _show_stack(self, facts: "Mapping[str, Any]") -> None:
+        """Write the fault handler's text where the worker would have written it, once a death.
+
+        A death is told once for each thing that it costs, and then once by itself.
+        """
+        stack = facts.get("python_stack")
+        if not stack or self._stack_shown_of == facts.get("pid"):
+            return
+        self._stack_shown_of = facts.get("pid")
+        try:
+            os.write(2, stack.encode("utf-8", "backslashreplace"))
+        except OSError:
+            pass  # There is no standard error; the stack is in the report, too.
+
     def _worker_gone(self, pid: int, _index: int, reason: str, facts: "Mapping[str, Any]") -> None:
         self.processes.worker_gone(pid, facts.get("exitcode"))
+        self._show_stack(facts)
+        self._stack_shown_of = None
         idles_out = reason == "asked" and self._options.idle_timeout_s is not None
         if idles_out and self._submitting and not self.flags.shutdown:
             # A task that is just being pickled is unknown to the engine but given by the user.
@@ -446,17 +473,6 @@ class ManagerThread(threading.Thread):
 def _label(function: object) -> str | None:
     name = getattr(function, "__qualname__", None)
     return name if isinstance(name, str) else type(function).__qualname__
-
-
-def _show_stack(facts: "Mapping[str, Any]") -> None:
-    """Write the fault handler's text where the worker would have written it."""
-    stack = facts.get("python_stack")
-    if not stack:
-        return
-    try:
-        os.write(2, stack.encode("utf-8", "backslashreplace"))
-    except OSError:
-        pass
 
 
 def _warn(text: str) -> None:

@@ -70,9 +70,9 @@ def describe(exc: BaseException, tb: "Any" = None) -> str:
 
     try:
         return "".join(traceback.format_exception(type(exc), exc, tb or exc.__traceback__))
-    except RecursionError:
-        # An endless chain, or a stack that is still nearly full.
-        return f"{type(exc).__module__}.{type(exc).__qualname__} (its traceback is too deep to show)\n"
+    except Exception as obstacle:
+        # An endless chain, a stack that is nearly full, or attributes that raise.
+        return f"{type(exc).__module__}.{type(exc).__qualname__} (no traceback: {type(obstacle).__name__})\n"
 
 
 def with_remote_cause(exc: BaseException, text: str) -> BaseException:

@@ -137,17 +137,11 @@ def test_two_threads_that_ask_at_once_get_one_object(future):
 
 
 def test_a_value_that_asks_for_itself_while_it_is_decoded_is_an_error(future):
-    asked = {}
-
     class Asks:
         def __reduce__(self):
             return future_of_test, ()
 
-    def ask():
-        return future.result()
-
-    asked["ask"] = ask
-    globals()["current_ask"] = ask
+    globals()["current_ask"] = future.result
     future._finish_payload(FakePayload(pickle.dumps(Asks())), raised=False)
     assert "just being decoded" in str(future.exception())
 

@@ -26,8 +26,10 @@ def _ban(rule: str, pattern: str, where: str, instead: str, *, code: bool = True
     return Ban(rule, re.compile(pattern), re.compile(where), instead, code)
 
 
-# The tests of the worker play the front, which is the one that forks: they may promise for that.
-_OTHER_CRATES = rf"^crates/(?!(?:{'|'.join(UNSAFE_CRATES)}|worker/tests)/)[^/]+/(?:src|tests)/.*\.rs$"
+# Tests of worker and engine play the front, which is the one that forks: they may promise for that.
+_OTHER_CRATES = (
+    rf"^crates/(?!(?:{'|'.join(UNSAFE_CRATES)}|(?:worker|engine)/tests)/)[^/]+/(?:src|tests)/.*\.rs$"
+)
 _LIBRARIES = r"^crates/[^/]+/src/(?!bin/|main\.rs).*\.rs$"
 # These files hold the patterns themselves, and their tests break each rule on purpose.
 _ANY = r"^(?!tools/tidy/|tests/tidy/|Cargo\.lock$).*$"

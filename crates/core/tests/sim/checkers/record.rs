@@ -219,7 +219,9 @@ impl Record {
 
     /// The worker has shown itself.
     fn show(&mut self, worker: WorkerId, change: impl FnOnce(&mut WorkerSeen)) {
-        if let Some(seen) = self.abandoned.remove(&worker) {
+        if let Some(mut seen) = self.abandoned.remove(&worker) {
+            // Whatever was thought of it was given up with it.
+            seen.condemned = false;
             self.workers.insert(worker, seen);
         }
         self.with(worker, |seen| {

@@ -1,0 +1,12 @@
+//! macOS, for the exec launcher. Written after its manuals; neither built nor tested by the project.
+//!
+//! What it lacks, the README lists under "macOS".
+
+pub(crate) mod inheritance;
+pub mod lifeline;
+pub mod memory;
+pub mod pidfd;
+pub mod process;
+pub mod socket;
+pub mod usage;
+pub mod wake;
