@@ -6,7 +6,7 @@
 #   make lint             formatting, lints, types, house rules; warnings are errors
 #   make wheel            dist/*.whl, one for every Python from 3.11 on
 #   make bench            measure against the peers, write benches/results/, renew the table in README.md
-#   make sim SECONDS=600  the simulator for as long as one likes; SEED=… replays one run
+#   make sim STEPS=…      the simulator for as long as one likes; SEED=… replays one run
 #   make fuzz INPUTS=…    the frame decoder on so many random and mutated inputs
 #
 # PYTHON chooses the interpreter of the environment, VENV its folder.
@@ -14,7 +14,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 OUTPUT ?= target/survey
-SECONDS ?= 300
+STEPS ?= 1000000000
 INPUTS ?= 50000000
 SEED ?=
 
@@ -64,7 +64,7 @@ bench: build
 	ci/bench $(BIN)/python
 
 sim:
-	LOKY_SIM_SECONDS=$(SECONDS) LOKY_SIM_SEED=$(SEED) ci/sim
+	LOKY_SIM_STEPS=$(STEPS) $(if $(SEED),LOKY_SIM_SEED=$(SEED)) ci/sim
 
 fuzz:
 	LOKY_FUZZ_INPUTS=$(INPUTS) ci/fuzz

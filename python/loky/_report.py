@@ -182,13 +182,14 @@ def crash_text(report: CrashReport) -> str:
         subject = "The worker process that ran this task"
     else:
         subject = "A worker process of this pool"
-    lines = [f"{subject} {_what_happened(report)}."]
+    # The first line is all that many logs keep, so the exit code stands in it.
+    codes = f"The exit codes of the workers are {{{exit_code_text(report.exitcode)}}}."
+    lines = [f"{subject} {_what_happened(report)}. {codes}"]
     if not report.started:
         lines.append("The pool is broken; this task had not been finished when it broke.")
     evidence = _evidence(report)
     if evidence:
         lines.append(f"Evidence: {evidence}.")
-    lines.append(f"The exit codes of the workers are {{{exit_code_text(report.exitcode)}}}.")
     if report.python_stack:
         lines.append(f"Python stack of the worker:\n{report.python_stack.rstrip()}")
     lines.append(_advice(report))

@@ -27,24 +27,24 @@ def text(**facts):
 
 def test_a_segmentation_fault():
     assert text() == (
-        "The worker process that ran this task was killed by SIGSEGV.\n"
-        f"{EVIDENCE}\n"
+        "The worker process that ran this task was killed by SIGSEGV. "
         "The exit codes of the workers are {SIGSEGV(-11)}.\n"
+        f"{EVIDENCE}\n"
         "Native code read or wrote memory that is not its own: look at what is on top of the stack."
     )
 
 
 def test_the_python_stack_stands_before_the_advice():
     lines = text(python_stack="Current thread 0x1:\n  File a in f\n").splitlines()
-    assert lines[3:6] == ["Python stack of the worker:", "Current thread 0x1:", "  File a in f"]
+    assert lines[2:5] == ["Python stack of the worker:", "Current thread 0x1:", "  File a in f"]
     assert lines[6].startswith("Native code")
 
 
 def test_a_kill_from_outside_claims_no_cause_without_evidence():
     assert text(signal="SIGKILL", exitcode=-9) == (
-        "The worker process that ran this task was killed by SIGKILL from outside; possibly out of memory.\n"
-        f"{EVIDENCE}\n"
+        "The worker process that ran this task was killed by SIGKILL from outside; possibly out of memory. "
         "The exit codes of the workers are {SIGKILL(-9)}.\n"
+        f"{EVIDENCE}\n"
         "Look into the kernel's log (dmesg) for an out-of-memory kill; fewer workers or smaller tasks need "
         "less memory."
     )
@@ -52,9 +52,9 @@ def test_a_kill_from_outside_claims_no_cause_without_evidence():
 
 def test_an_exit():
     assert text(cause="exit", signal=None, exitcode=1) == (
-        "The worker process that ran this task left without answering, with exit code 1.\n"
-        f"{EVIDENCE}\n"
+        "The worker process that ran this task left without answering, with exit code 1. "
         "The exit codes of the workers are {EXIT(1)}.\n"
+        f"{EVIDENCE}\n"
         "Look for os._exit() in the task, or for exit() in native code that it calls."
     )
 
@@ -62,10 +62,10 @@ def test_an_exit():
 def test_a_task_that_another_ones_crash_costs():
     error = _exceptions.pool_broken({"why": "worker_died", "report": FACTS}, "g", True, None)
     assert str(error) == (
-        "A worker process of this pool was killed by SIGSEGV.\n"
+        "A worker process of this pool was killed by SIGSEGV. "
+        "The exit codes of the workers are {SIGSEGV(-11)}.\n"
         "The pool is broken; this task had not been finished when it broke.\n"
         "Evidence: pid 4711, worker 1, task g, peak memory 150.0 MiB.\n"
-        "The exit codes of the workers are {SIGSEGV(-11)}.\n"
         "Native code read or wrote memory that is not its own: look at what is on top of the stack."
     )
     assert (error.report.started, error.report.attempt, error.report.runtime_s) == (False, 0, None)

@@ -5,7 +5,7 @@ use loky_wire::{
     SpawnBody, Stream, TaskBody, WireError, encode, encode_body,
     limits::{
         BODY_MAX, BUFFERED_MAX, BUFFERS_MAX, EXTRA_MAX, FDS_MAX, HEADER_LEN, LEDGER_SLOTS,
-        SEGMENT_MAX,
+        SEGMENT_MAX, TARGET_MIN,
     },
 };
 
@@ -328,7 +328,12 @@ fn spawn_targets_that_no_worker_can_have_are_refused() {
         rest: &[],
     };
     let cases = [
-        (body(&[5, 2]), WireError::TargetInvalid { target: 2 }),
+        (
+            body(&[5, TARGET_MIN - 1]),
+            WireError::TargetInvalid {
+                target: TARGET_MIN - 1,
+            },
+        ),
         (body(&[-1]), WireError::TargetInvalid { target: -1 }),
         (body(&[5, 7, 5]), WireError::TargetRepeated { target: 5 }),
         (

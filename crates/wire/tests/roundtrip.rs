@@ -7,7 +7,7 @@ mod laws;
 use loky_wire::{
     Body, DONE_RAISED, DoneBody, ExitedBody, Extent, Frame, Header, Kind, Layout, LeaveReason,
     PayloadRef, Role, SPAWN_EXEC, SegmentRef, SpawnBody, Stream, TaskBody, encode, encode_body,
-    limits::{BUFFER_ALIGN, LEDGER_SLOTS, SPAWN_FDS},
+    limits::{BUFFER_ALIGN, LEDGER_SLOTS, SPAWN_FDS, TARGET_MIN},
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -190,7 +190,7 @@ proptest! {
     #[test]
     fn a_spawn_arrives_as_it_was_sent(
         worker in 1..=u64::MAX, index: u32, exec: bool, setup_len: u32,
-        targets in proptest::collection::hash_set(3..=i32::MAX, 0..20),
+        targets in proptest::collection::hash_set(TARGET_MIN..=i32::MAX, 0..20),
         rest in vec(any::<u8>(), 0..100),
     ) {
         let targets: Vec<i32> = targets.into_iter().collect();
