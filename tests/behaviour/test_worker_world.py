@@ -235,8 +235,9 @@ def test_a_program_that_logs_to_standard_error_sees_lines_of_the_workers():
     assert "LokyProcess-1" in programs.run("-c", LOGS).errors
 
 
-@pytest.mark.parametrize(("variable", "enabled"), [(None, True), ("0", False), ("", False)])
+@pytest.mark.parametrize(("variable", "enabled"), [(None, True), ("0", True), ("", False)])
 def test_the_fault_handler_is_on_unless_the_environment_speaks_of_it(pool, monkeypatch, variable, enabled):
+    # Any text but the empty one has the interpreter itself turn it on.
     if variable is None:
         monkeypatch.delenv("PYTHONFAULTHANDLER", raising=False)
     else:

@@ -37,7 +37,7 @@ def test_a_segmentation_fault():
 def test_the_python_stack_stands_before_the_advice():
     lines = text(python_stack="Current thread 0x1:\n  File a in f\n").splitlines()
     assert lines[2:5] == ["Python stack of the worker:", "Current thread 0x1:", "  File a in f"]
-    assert lines[6].startswith("Native code")
+    assert lines[5].startswith("Native code")
 
 
 def test_a_kill_from_outside_claims_no_cause_without_evidence():

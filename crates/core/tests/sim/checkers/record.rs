@@ -219,7 +219,10 @@ impl Record {
 
     /// The worker has shown itself.
     fn show(&mut self, worker: WorkerId, change: impl FnOnce(&mut WorkerSeen)) {
-        if let Some(mut seen) = self.abandoned.remove(&worker) {
+        // A pool that has stopped is deaf: what is left then ends with the launcher.
+        if !self.stopped
+            && let Some(mut seen) = self.abandoned.remove(&worker)
+        {
             // Whatever was thought of it was given up with it.
             seen.condemned = false;
             self.workers.insert(worker, seen);
