@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from loky import BrokenProcessPool, ProcessPoolExecutor, ShutdownExecutorError
+from loky import BrokenProcessPool, ProcessPoolExecutor, ShutdownExecutorError, TerminatedWorkerError
 from tests.faults import tasks
 
 WAIT_S = 10.0
@@ -229,8 +229,14 @@ class Stage:
         if before:
             assert len(now - before) == (2 if renewed else int(replaced)), f"{before} became {now}"
 
-    def check_broken(self, kind: type[BaseException], errors: list[BaseException | None]) -> None:
-        """The others have the pool's error, each its own, and so does whoever comes later."""
+    def check_broken(self, first: BaseException | None) -> None:
+        """The others have the pool's error, each its own, and so does whoever comes later.
+
+        Args:
+            first: the error of the task that the row is about; None if it is about no task.
+        """
+        kind = type(first) if first is not None else TerminatedWorkerError
+        errors = [] if first is None else [first]
         unfinished = [*filter(None, [self.running]), *self.waiting]
         for future in unfinished:
             error = future.exception(WAIT_S)
@@ -243,13 +249,16 @@ class Stage:
             assert report is None or not report.started, "only what was running is blamed"
             errors.append(error)
         for _ in range(2):
-            with contextlib.suppress(BrokenProcessPool):
+            try:
                 self.submit(tasks.give, "too late")
+            except BrokenProcessPool as error:
+                assert type(error) is kind, repr(error)
+                errors.append(error)
+            else:
                 raise AssertionError("a broken pool took a task")
         assert isinstance(self.executor._flags.broken, BrokenProcessPool)
         assert self.executor._flags.shutdown
-        present = [error for error in errors if error is not None]
-        assert len({id(error) for error in present}) == len(present), "an exception object is shared"
+        assert len({id(error) for error in errors}) == len(errors), "an exception object is shared"
         for worker in self.workers:
             assert worker.gone(WAIT_S), "a worker of a broken pool lives on"
 
@@ -272,8 +281,11 @@ class Stage:
         self._refuses()
 
     def _refuses(self) -> None:
-        with contextlib.suppress(ShutdownExecutorError):
+        try:
             self.submit(tasks.give, "too late")
+        except ShutdownExecutorError as error:
+            assert "after shutdown" in str(error)
+        else:
             raise AssertionError("an executor that was shut down took a task")
         assert self.executor._flags.broken is None
 

@@ -40,7 +40,7 @@ def _look_at_others(row: Row, stage: Stage, error: BaseException | None) -> None
         case Others.UNTOUCHED | Others.REPLACED | Others.RENEWED:
             stage.check_living(replaced=others is Others.REPLACED, renewed=others is Others.RENEWED)
         case Others.BROKEN:
-            stage.check_broken([error])
+            stage.check_broken(error)
         case Others.SHUT:
             stage.check_shut()
         case Others.FINISHED:

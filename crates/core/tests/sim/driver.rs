@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use loky_core::{Effect, Event, OnCrash, Pool, ShutdownMode, TaskId};
+use loky_core::{Effect, Event, Outcome, Pool, ShutdownMode, TaskId};
 
 use crate::checkers::{Line, Panel};
 use crate::marks::Marks;
@@ -89,8 +89,12 @@ impl Driver {
                 break;
             }
         }
-        driver.calm_down()?;
-        driver.finish()?;
+        driver.calm();
+        if driver.rng.below(3) > 0 {
+            driver.end_tasks()?;
+        }
+        let mode = driver.any_mode();
+        driver.finish(mode)?;
         Ok((driver.steps, driver.marks))
     }
 
@@ -251,17 +255,20 @@ impl Driver {
         ])
     }
 
-    /// Faults stop: every task must come to its end, and a resize must settle.
-    pub fn calm_down(&mut self) -> Result<(), Failure> {
+    /// The faults stop, and the owner wants nothing any more.
+    fn calm(&mut self) {
         self.profile = self.profile.calmed();
+    }
+
+    /// Every task must come to its end, and a resize must settle.
+    pub fn end_tasks(&mut self) -> Result<(), Failure> {
         self.move_until("every task ends and a resize settles", |driver| {
             driver.panel.record.unfinished == 0 && !driver.panel.record.resizing
         })
     }
 
     /// The owner ends the pool: it must stop.
-    pub fn finish(&mut self) -> Result<(), Failure> {
-        let mode = self.any_mode();
+    pub fn finish(&mut self, mode: ShutdownMode) -> Result<(), Failure> {
         self.tell(Event::ShutdownRequested { mode })?;
         self.move_until("the pool stops", |driver| driver.panel.record.stopped)?;
         self.panel
@@ -276,7 +283,7 @@ impl Driver {
     }
 
     /// Moves until `done`, within the bound, or fails for want of life.
-    pub fn move_until(&mut self, what: &str, done: impl Fn(&Self) -> bool) -> Result<(), Failure> {
+    fn move_until(&mut self, what: &str, done: impl Fn(&Self) -> bool) -> Result<(), Failure> {
         for _ in 0..CALM_MOVES_MAX {
             if done(self) {
                 return Ok(());
@@ -290,5 +297,16 @@ impl Driver {
         }
         let text = format!("{what}: it never does; {:#?}", self.pool);
         Err(self.fail("life", text))
+    }
+
+    /// How many tasks have ended in this way.
+    pub fn count(&self, is: impl Fn(Outcome) -> bool) -> usize {
+        let outcomes = self
+            .panel
+            .record
+            .tasks
+            .values()
+            .filter_map(|seen| seen.outcome);
+        outcomes.filter(|&outcome| is(outcome)).count()
     }
 }

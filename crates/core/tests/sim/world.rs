@@ -227,6 +227,15 @@ impl World {
         }
     }
 
+    /// Every worker that runs a task dies in the middle of it.
+    pub fn kill_running(&mut self) {
+        for process in self.processes.values_mut() {
+            if matches!(process.stage, Stage::Running(..)) {
+                process.stage = Stage::Dead;
+            }
+        }
+    }
+
     /// The launcher dies and takes its workers along. With `lose`, it dies before it has said of
     /// the last ones that they exist.
     pub fn kill_launcher(&mut self, lose: bool) {

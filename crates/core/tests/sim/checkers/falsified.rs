@@ -1,1 +1,537 @@
+//! Each law can be broken: a chronicle that is wrong in one place, and the checker that says so.
+//! Without these a checker might hold because it looks at nothing.
 
+use std::collections::BTreeSet;
+
+use loky_core::{
+    Attempt, BreakReason, Config, Departure, Effect, Event, OnCrash, Outcome, ShutdownMode, TaskId,
+    WorkerId,
+};
+
+use super::{Line, Panel};
+
+const W1: WorkerId = WorkerId(1);
+const W2: WorkerId = WorkerId(2);
+const T1: TaskId = TaskId(1);
+const T2: TaskId = TaskId(2);
+const FIRST: Attempt = Attempt(1);
+
+fn told(event: Event) -> Line {
+    Line::Told(10, event)
+}
+
+fn ordered(effect: Effect) -> Line {
+    Line::Ordered(effect)
+}
+
+fn rest(alive: usize, unfinished: usize) -> Line {
+    Line::Rest { alive, unfinished }
+}
+
+fn submitted(task: TaskId) -> Line {
+    told(Event::TaskSubmitted { task })
+}
+
+fn spawn(worker: WorkerId, index: u32) -> Line {
+    ordered(Effect::SpawnWorker { worker, index })
+}
+
+fn send(worker: WorkerId, task: TaskId, attempt: u32) -> Line {
+    ordered(Effect::SendTask {
+        worker,
+        task,
+        attempt: Attempt(attempt),
+    })
+}
+
+fn complete(task: TaskId, outcome: Outcome) -> Line {
+    ordered(Effect::CompleteTask { task, outcome })
+}
+
+fn started(task: TaskId, worker: WorkerId) -> Line {
+    Line::Started {
+        task,
+        worker,
+        attempt: FIRST,
+    }
+}
+
+fn finished(worker: WorkerId, task: TaskId, attempt: u32) -> Line {
+    told(Event::TaskFinished {
+        worker,
+        task,
+        attempt: Attempt(attempt),
+        run_ns: 1,
+    })
+}
+
+fn exited(worker: WorkerId, started: &[TaskId]) -> Line {
+    told(Event::WorkerExited {
+        worker,
+        started: started.to_vec(),
+    })
+}
+
+fn gone(worker: WorkerId, departure: Departure) -> Line {
+    ordered(Effect::WorkerGone { worker, departure })
+}
+
+fn shutdown(mode: ShutdownMode) -> Line {
+    told(Event::ShutdownRequested { mode })
+}
+
+/// One worker, ready, to which the one task has been sent.
+fn prologue() -> Vec<Line> {
+    vec![
+        submitted(T1),
+        spawn(W1, 0),
+        rest(1, 1),
+        told(Event::WorkerSpawned { worker: W1 }),
+        rest(1, 1),
+        told(Event::WorkerReady { worker: W1 }),
+        send(W1, T1, 1),
+        rest(1, 1),
+    ]
+}
+
+/// The same, and the task runs.
+fn running() -> Vec<Line> {
+    let mut lines = prologue();
+    lines.push(started(T1, W1));
+    lines
+}
+
+/// The same, and the task has been answered.
+fn answered() -> Vec<Line> {
+    let mut lines = running();
+    lines.extend([
+        finished(W1, T1, 1),
+        complete(T1, Outcome::Answered { worker: W1 }),
+        rest(1, 0),
+    ]);
+    lines
+}
+
+struct Case {
+    law: &'static str,
+    what: &'static str,
+    config: Config,
+    /// What is in order.
+    before: Vec<Line>,
+    /// What is not; `None` leaves the end of the run to find it.
+    wrong: Option<Line>,
+}
+
+fn case(law: &'static str, what: &'static str, before: Vec<Line>, wrong: Line) -> Case {
+    Case {
+        law,
+        what,
+        config: Config::default(),
+        before,
+        wrong: Some(wrong),
+    }
+}
+
+fn at_the_end(law: &'static str, what: &'static str, before: Vec<Line>) -> Case {
+    Case {
+        law,
+        what,
+        config: Config::default(),
+        before,
+        wrong: None,
+    }
+}
+
+fn in_break_mode(mut case: Case) -> Case {
+    case.config.on_crash = OnCrash::Break;
+    case
+}
+
+fn idling_away(mut case: Case) -> Case {
+    case.config.idle_timeout_ns = Some(0);
+    case
+}
+
+fn with(mut lines: Vec<Line>, more: impl IntoIterator<Item = Line>) -> Vec<Line> {
+    lines.extend(more);
+    lines
+}
+
+fn cases_of_tasks() -> Vec<Case> {
+    let revoke = ordered(Effect::RevokeTask {
+        worker: W1,
+        task: T1,
+        attempt: FIRST,
+    });
+    let cancel = told(Event::CancelRequested { task: T1 });
+    let answer = Outcome::Answered { worker: W1 };
+    let died = Outcome::Died {
+        worker: W1,
+        attempt: FIRST,
+    };
+    let drain = shutdown(ShutdownMode::Drain);
+    vec![
+        case(
+            "completing",
+            "ended twice",
+            answered(),
+            complete(T1, Outcome::Cancelled),
+        ),
+        case(
+            "completing",
+            "ended and unknown",
+            vec![],
+            complete(T2, Outcome::Cancelled),
+        ),
+        case(
+            "completing",
+            "a refused task waits",
+            vec![drain, submitted(T1)],
+            rest(0, 1),
+        ),
+        case("completing", "miscounted", prologue(), rest(1, 0)),
+        at_the_end("completing", "never ended", prologue()),
+        case(
+            "answering",
+            "by the wrong attempt",
+            with(running(), [finished(W1, T1, 2)]),
+            complete(T1, answer),
+        ),
+        case(
+            "answering",
+            "ignored",
+            with(running(), [finished(W1, T1, 1)]),
+            rest(1, 1),
+        ),
+        case("answering", "by nobody", running(), complete(T1, answer)),
+        case("executing", "executed twice", running(), started(T1, W2)),
+        case(
+            "executing",
+            "executed after it was cancelled",
+            with(
+                prologue(),
+                [cancel.clone(), complete(T1, Outcome::Cancelled)],
+            ),
+            started(T1, W1),
+        ),
+        case(
+            "cancelling",
+            "cancelled while it runs",
+            with(running(), [cancel.clone()]),
+            complete(T1, Outcome::Cancelled),
+        ),
+        case(
+            "cancelling",
+            "cancelled unasked",
+            prologue(),
+            complete(T1, Outcome::Cancelled),
+        ),
+        case(
+            "cancelling",
+            "a wish forgotten",
+            with(prologue(), [cancel.clone()]),
+            rest(1, 1),
+        ),
+        case(
+            "blaming",
+            "had not started",
+            with(prologue(), [exited(W1, &[])]),
+            complete(T1, died),
+        ),
+        case(
+            "blaming",
+            "unpunished",
+            with(running(), [exited(W1, &[T1])]),
+            rest(0, 1),
+        ),
+        case(
+            "revoking",
+            "asked for twice",
+            with(prologue(), [revoke.clone()]),
+            revoke.clone(),
+        ),
+        case("revoking", "not held", answered(), revoke.clone()),
+        case(
+            "revoking",
+            "known to have started",
+            with(
+                running(),
+                [
+                    revoke.clone(),
+                    told(Event::RevokeAnswered {
+                        worker: W1,
+                        task: T1,
+                        attempt: FIRST,
+                        revoked: false,
+                    }),
+                ],
+            ),
+            revoke,
+        ),
+        case(
+            "working",
+            "waits beside an idle worker",
+            with(answered(), [submitted(T2)]),
+            rest(1, 1),
+        ),
+        case(
+            "working",
+            "waits for nobody",
+            vec![submitted(T1)],
+            rest(0, 1),
+        ),
+    ]
+}
+
+fn cases_of_sending() -> Vec<Case> {
+    let ask = ordered(Effect::AskToLeave { worker: W1 });
+    let both = with(prologue(), [submitted(T2)]);
+    vec![
+        case(
+            "sending",
+            "not ready",
+            vec![submitted(T1), spawn(W1, 0)],
+            send(W1, T1, 1),
+        ),
+        case("sending", "to nobody", vec![submitted(T1)], send(W1, T1, 1)),
+        case("sending", "sent and held", prologue(), send(W1, T1, 2)),
+        case("sending", "ahead of any run time", both, send(W1, T2, 1)),
+        case(
+            "sending",
+            "leaving",
+            with(answered(), [ask, submitted(T2)]),
+            send(W1, T2, 1),
+        ),
+        case(
+            "sending",
+            "a wrong attempt",
+            with(answered(), [submitted(T2)]),
+            send(W1, T2, 2),
+        ),
+        case(
+            "ordering",
+            "overtakes",
+            with(answered(), [submitted(T2), submitted(TaskId(3))]),
+            send(W1, TaskId(3), 1),
+        ),
+        case(
+            "ordering",
+            "overtakes one that came back",
+            with(prologue(), [submitted(T2), exited(W1, &[])]),
+            send(W2, T2, 1),
+        ),
+    ]
+}
+
+fn cases_of_workers() -> Vec<Case> {
+    let ask = ordered(Effect::AskToLeave { worker: W1 });
+    let kill = ordered(Effect::KillWorker { worker: W1 });
+    let condemned = told(Event::WorkerCondemned { worker: W1 });
+    let failed = told(Event::SpawnFailed {
+        worker: W1,
+        errno: 11,
+    });
+    vec![
+        case(
+            "departing",
+            "miscalled",
+            with(answered(), [exited(W1, &[])]),
+            gone(W1, Departure::Killed),
+        ),
+        case(
+            "departing",
+            "unsaid",
+            with(answered(), [exited(W1, &[])]),
+            rest(0, 0),
+        ),
+        case("departing", "alive", answered(), gone(W1, Departure::Died)),
+        case(
+            "leaving",
+            "asked with a task",
+            with(prologue(), []),
+            ask.clone(),
+        ),
+        case(
+            "leaving",
+            "asked twice",
+            with(answered(), [ask.clone()]),
+            ask,
+        ),
+        case("leaving", "killed for nothing", prologue(), kill),
+        case(
+            "leaving",
+            "condemned and spared",
+            with(prologue(), [condemned]),
+            rest(0, 1),
+        ),
+        case("spawning", "before the first task", vec![], spawn(W1, 0)),
+        case("spawning", "one place for two", prologue(), spawn(W2, 0)),
+        case(
+            "spawning",
+            "too many",
+            with(prologue(), [spawn(W2, 1)]),
+            rest(2, 1),
+        ),
+        case("spawning", "too few", vec![submitted(T1)], rest(0, 1)),
+        case(
+            "spawning",
+            "again at once after a failure",
+            vec![submitted(T1), spawn(W1, 0), rest(1, 1), failed],
+            spawn(W2, 0),
+        ),
+        idling_away(case(
+            "timing",
+            "idle without a timer",
+            prologue_of_idle(),
+            rest(1, 0),
+        )),
+        case(
+            "timing",
+            "moved to later",
+            vec![ordered(Effect::ArmTimer { at_ns: 5 })],
+            ordered(Effect::ArmTimer { at_ns: 6 }),
+        ),
+        case(
+            "timing",
+            "disarmed and not armed",
+            vec![],
+            ordered(Effect::DisarmTimer),
+        ),
+    ]
+}
+
+/// A worker that becomes idle, up to before the rest.
+fn prologue_of_idle() -> Vec<Line> {
+    let mut lines = answered();
+    lines.pop();
+    lines
+}
+
+fn cases_of_pools() -> Vec<Case> {
+    let reason = BreakReason::WorkerDied(W1);
+    let broken = ordered(Effect::BreakPool { reason });
+    let stopped = ordered(Effect::Stopped);
+    let drain = shutdown(ShutdownMode::Drain);
+    let kill = shutdown(ShutdownMode::Kill);
+    let settled = ordered(Effect::ResizeSettled);
+    let resize = told(Event::ResizeRequested { workers: 2 });
+    let stop = with(vec![drain.clone()], [stopped.clone()]);
+    vec![
+        case("breaking", "broken for nothing", prologue(), broken.clone()),
+        case(
+            "breaking",
+            "in recover mode",
+            with(prologue(), [exited(W1, &[])]),
+            broken.clone(),
+        ),
+        in_break_mode(case(
+            "breaking",
+            "not broken",
+            with(prologue(), [exited(W1, &[])]),
+            rest(0, 1),
+        )),
+        in_break_mode(case(
+            "breaking",
+            "a task goes on",
+            with(prologue(), [exited(W1, &[]), broken.clone()]),
+            rest(0, 1),
+        )),
+        case(
+            "breaking",
+            "broken tasks",
+            prologue(),
+            complete(T1, Outcome::Broken(reason)),
+        ),
+        case("ending", "stopped unasked", vec![], stopped.clone()),
+        case(
+            "ending",
+            "stopped with a worker",
+            with(answered(), [drain.clone()]),
+            stopped.clone(),
+        ),
+        case("ending", "stopped twice", stop, stopped.clone()),
+        case(
+            "ending",
+            "an order after the stop",
+            with(vec![drain.clone()], [stopped, resize.clone()]),
+            settled.clone(),
+        ),
+        case(
+            "ending",
+            "a drain shuts a task down",
+            with(prologue(), [drain]),
+            complete(T1, Outcome::ShutDown),
+        ),
+        case(
+            "ending",
+            "killed, and a worker spared",
+            with(answered(), [kill]),
+            rest(0, 0),
+        ),
+        at_the_end("ending", "never stopped", answered()),
+        case("resizing", "settled unasked", answered(), settled.clone()),
+        case(
+            "resizing",
+            "settled too early",
+            with(answered(), [resize.clone(), settled]),
+            rest(1, 0),
+        ),
+        at_the_end("resizing", "never settled", with(answered(), [resize])),
+    ]
+}
+
+fn all_cases() -> Vec<Case> {
+    let mut cases = cases_of_tasks();
+    cases.extend(cases_of_sending());
+    cases.extend(cases_of_workers());
+    cases.extend(cases_of_pools());
+    cases
+}
+
+#[test]
+fn a_chronicle_that_is_in_order_breaks_no_law() {
+    let mut panel = Panel::new(&Config::default());
+    let lines = with(
+        answered(),
+        [
+            shutdown(ShutdownMode::Drain),
+            ordered(Effect::AskToLeave { worker: W1 }),
+            rest(0, 0),
+            exited(W1, &[]),
+            gone(W1, Departure::Retired(loky_core::LeaveReason::Asked)),
+            ordered(Effect::Stopped),
+            rest(0, 0),
+        ],
+    );
+    for line in &lines {
+        assert_eq!(panel.see(line), Ok(()), "{line:?}");
+    }
+    assert_eq!(panel.end(), Ok(()));
+}
+
+#[test]
+fn every_wrong_line_is_found_by_its_law() {
+    for case in all_cases() {
+        let name = format!("{}: {}", case.law, case.what);
+        let mut panel = Panel::only(&case.config, case.law);
+        for line in &case.before {
+            assert_eq!(panel.see(line), Ok(()), "{name}: {line:?}");
+        }
+        let verdict = match &case.wrong {
+            Some(line) => panel.see(line),
+            None => panel.end(),
+        };
+        assert_eq!(
+            verdict.map_err(|broken| broken.law),
+            Err(case.law),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn no_law_is_without_a_case_that_breaks_it() {
+    let broken: BTreeSet<&str> = all_cases().iter().map(|case| case.law).collect();
+    let laws: BTreeSet<&str> = Panel::new(&Config::default()).laws().collect();
+    assert_eq!(broken, laws);
+}

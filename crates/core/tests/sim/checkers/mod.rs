@@ -96,6 +96,20 @@ impl Panel {
         }
     }
 
+    /// One law alone.
+    #[cfg(test)]
+    pub fn only(config: &Config, law: &str) -> Self {
+        let mut panel = Self::new(config);
+        panel.checkers.retain(|checker| checker.name() == law);
+        panel
+    }
+
+    /// The names of the laws.
+    #[cfg(test)]
+    pub fn laws(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.checkers.iter().map(|checker| checker.name())
+    }
+
     pub fn see(&mut self, line: &Line) -> Result<(), Broken> {
         for checker in &mut self.checkers {
             checker.see(&self.record, line).map_err(|text| Broken {
