@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
+IMPLEMENTATION = "loky-rs"
+"""Tells this package from others of the same name."""
+
 __all__ = [
     "ALL_COMPLETED",
     "FIRST_COMPLETED",

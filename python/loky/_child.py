@@ -15,6 +15,7 @@ from . import _launch, _native, _pickling, _remote, _state, _world
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
     from ._native import Seed, Worker
@@ -99,17 +100,27 @@ def executed_main() -> None:
     """A worker that was started by executing a fresh interpreter."""
     _read_nothing_from_stdin()
     numbers = [int(number) for number in sys.argv[2:]]
-    _run_to_the_end(_native.worker_from_exec(*numbers))
+    _run_to_the_end(_begin_undisturbed(lambda: _native.worker_from_exec(*numbers)))
 
 
 def _run_forked(zygote: "Any", seed: "Seed") -> "NoReturn":
     try:
-        worker = zygote.become_worker(seed)
+        worker = _begin_undisturbed(lambda: zygote.become_worker(seed))
     except BaseException as error:
         _print_error(error)
         os._exit(1)
     gc.enable()
     _run_to_the_end(worker)
+
+
+def _begin_undisturbed(begin: "Callable[[], Worker]") -> "Worker":
+    """Become a worker; it goes on ignoring interrupts until it can take them without harm."""
+    interrupt = (_signal.SIGINT,)
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, interrupt)
+    worker = begin()
+    _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
+    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, interrupt)
+    return worker
 
 
 def _print_error(error: BaseException) -> None:
@@ -124,16 +135,15 @@ def _run_to_the_end(worker: "Worker") -> "NoReturn":
     """Work until told to leave, then end the process; nothing may return to the helper's loop."""
     status = 1
     try:
-        if _start(worker):
-            serve(worker)
+        on_interrupt = _start(worker)
+        if on_interrupt is not None:
+            serve(worker, on_interrupt)
         status = 0
     except BaseException as error:
         _print_error(error)
     finally:
         try:
             _leave_cleanly()
-        except BaseException as error:
-            _print_error(error)
         finally:
             os._exit(status)
 
@@ -141,17 +151,37 @@ def _run_to_the_end(worker: "Worker") -> "NoReturn":
 def _leave_cleanly() -> None:
     """What a finishing interpreter does: threads, multiprocessing's finalizers, `atexit`, streams.
 
-    Pools that were opened inside this worker are drained by the first step.
+    Pools that were opened inside this worker are drained by the first step. An interrupt ends the
+    step that it meets and nothing more.
     """
+    for step in (_join_threads, _finalize_multiprocessing, _run_exit_handlers, _flush_streams):
+        try:
+            step()
+        except KeyboardInterrupt:
+            pass
+        except BaseException as error:
+            _print_error(error)
+
+
+def _join_threads() -> None:
     threading = sys.modules.get("threading")
     if threading is not None:
         threading._shutdown()
+
+
+def _finalize_multiprocessing() -> None:
     util: Any = sys.modules.get("multiprocessing.util")
     if util is not None:
         util._exit_function()
+
+
+def _run_exit_handlers() -> None:
     import atexit
 
     atexit._run_exitfuncs()
+
+
+def _flush_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
@@ -160,13 +190,16 @@ def _leave_cleanly() -> None:
             pass  # Closed, or its reader is gone.
 
 
-def _start(worker: "Worker") -> bool:
-    """Set the stage and run the initializer; False if that failed, which has been reported."""
+def _start(worker: "Worker") -> "Any":
+    """Set the stage and run the initializer.
+
+    Gives what an interrupt is to do from now on; None if the initializer failed, which has been
+    reported. An interrupt is ignored meanwhile, except by the initializer.
+    """
     setup = _pickling.decode(worker.setup())
     _world.enter(setup, worker.worker_id)
     _let_programs_write()
-    if not setup["ignores_interrupt"]:
-        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+    on_interrupt: Any = _signal.SIG_IGN if setup["ignores_interrupt"] else _signal.default_int_handler
     if "PYTHONFAULTHANDLER" not in os.environ:
         import faulthandler
 
@@ -176,13 +209,17 @@ def _start(worker: "Worker") -> bool:
             _state.result_reducers = _pickling.decode(setup["reducers"])
         if setup["initializer"] is not None:
             initializer, arguments = _decode_while_spawning(setup["initializer"])
+            _signal.signal(_signal.SIGINT, on_interrupt)
             initializer(*arguments)
+            # It may have chosen another handler.
+            on_interrupt = _signal.signal(_signal.SIGINT, _signal.SIG_IGN) or _signal.SIG_DFL
             del initializer, arguments
     except BaseException as error:
+        _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
         _report_initializer(worker, error)
-        return False
+        return None
     worker.ready()
-    return True
+    return on_interrupt
 
 
 def _let_programs_write() -> None:
@@ -227,10 +264,17 @@ class _Desk:
     """The task in hand. A Ctrl-C may come between any two instructions; what stands here says how
     far the task had got, so that no task runs twice and none stays without an answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_interrupt: "Any") -> None:
+        self.on_interrupt = on_interrupt
         self.begun: tuple[int, int] | None = None
         self.answer: tuple[bool, bytes, Any] | None = None
         self.watch = _MemoryWatch()
+
+    def take_interrupts(self) -> None:
+        """From now on an interrupt does what it is meant to do."""
+        if self.on_interrupt is not None:
+            _signal.signal(_signal.SIGINT, self.on_interrupt)
+            self.on_interrupt = None
 
     def turn(self, worker: "Worker") -> bool:
         """Wait for a task, do it and answer; False when this worker is to leave."""
@@ -269,9 +313,13 @@ class _Desk:
             worker.reply(task, attempt, *self.answer)
 
 
-def serve(worker: "Worker") -> None:
-    """Do tasks until the pool wants no more. An interrupt of an idle worker changes nothing."""
-    desk = _Desk()
+def serve(worker: "Worker", on_interrupt: "Any") -> None:
+    """Do tasks until the pool wants no more. An interrupt of an idle worker changes nothing.
+
+    Args:
+        on_interrupt: the handler of Ctrl-C, which is ignored until here.
+    """
+    desk = _Desk(on_interrupt)
     while True:
         # Twice, because a second interrupt may arrive in the handler of the first.
         try:
@@ -284,6 +332,7 @@ def serve(worker: "Worker") -> None:
 def _serve_until_interrupted(worker: "Worker", desk: _Desk) -> None:
     while True:
         try:
+            desk.take_interrupts()
             while desk.turn(worker):
                 pass
             return

@@ -30,16 +30,24 @@ def register(life: "PoolLife") -> None:
     """
     global _registered
     if _exiting:
-        from ._exceptions import AT_EXIT
-
-        raise RuntimeError(AT_EXIT)
+        raise _at_exit()
     if not _registered:
         # The standard library's executors register in the same place: it runs before `atexit`
         # handlers and before the interpreter waits for its threads.
-        threading._register_atexit(_drain_all)  # type: ignore[attr-defined]
+        try:
+            threading._register_atexit(_drain_all)  # type: ignore[attr-defined]
+        except RuntimeError:
+            # The turn of these handlers is over.
+            raise _at_exit() from None
         os.register_at_fork(after_in_child=_mark_inherited)
         _registered = True
     _lives.add(life)
+
+
+def _at_exit() -> RuntimeError:
+    from ._exceptions import AT_EXIT
+
+    return RuntimeError(AT_EXIT)
 
 
 def unregister(life: "PoolLife") -> None:

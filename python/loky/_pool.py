@@ -5,6 +5,7 @@ this behind; the manager thread holds it until every future is finished. It neve
 executor, and it holds no lock while it calls the engine or a user's code.
 """
 
+import errno
 import os
 import sys
 import threading
@@ -21,6 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
+
+_TRANSIENT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN))
+"""Errors of a shortage that may end: workers are tried again after a while."""
 
 _STOPPED_WITH_WORK = (
     "A worker stopped while some jobs were given to the executor. This can be caused by a too short "
@@ -77,9 +81,10 @@ class PoolOptions:
 
 
 class PoolLife:
-    """A started pool.
+    """A pool, from its start on.
 
     Attributes:
+        begun: it has its process and its thread.
         inherited: this process is a forked child of the pool's owner; the pool is inert.
         pending: unfinished futures by task number.
         processes: the workers.
@@ -119,19 +124,25 @@ class PoolLife:
             arguments=_launch.zygote_arguments(options.preload, by_value),
             max_tasks_per_worker=options.max_tasks_per_worker,
         )
-        self._pool.prestart()
-        processes.opened(self._pool, self._first_number)
         self.thread = ManagerThread(self)
-        self._begin()
+        self.begun = False
 
-    def _begin(self) -> None:
-        """Start the manager thread; without it there is no pool."""
+    def begin(self) -> None:
+        """Start the helper process and the manager thread; without them there is no pool.
+
+        An error, or an interrupt at any point, leaves nothing behind; this life cannot be used then.
+        """
         try:
+            self._pool.prestart()
+            self.processes.opened(self._pool, self._first_number)
             _lives.register(self)
             self.thread.start()
+            self.begun = True
         except BaseException:
-            _lives.unregister(self)
+            # What the executor shows is from now on about its next life.
             self.processes.closed()
+            self.processes, self.flags = WorkerTable(), ExecutorFlags()
+            _lives.unregister(self)
             self._pool.shutdown("kill")
             raise
 
@@ -221,13 +232,22 @@ class PoolLife:
             )
         except KeyboardInterrupt:
             raise
+        except OSError as error:
+            if error.errno not in _TRANSIENT:
+                self._surroundings_failed(error)
+                return
+            self._pool.setup_lacks(error.errno)
+            return
         except BaseException as error:
-            error.__cause__ = _remote._RemoteTraceback(_remote.describe(error))
-            error.__traceback__ = None
-            self._setup_error = error
-            self._pool.setup_failed()
+            self._surroundings_failed(error)
             return
         self._pool.provide_setup(setup.blob, setup.descriptors)
+
+    def _surroundings_failed(self, error: BaseException) -> None:
+        error.__cause__ = _remote._RemoteTraceback(_remote.describe(error))
+        error.__traceback__ = None
+        self._setup_error = error
+        self._pool.setup_failed()
 
     # What a future asks.
 
@@ -274,7 +294,7 @@ class PoolLife:
 
     def join(self) -> None:
         """Wait until the pool's life has ended; the manager thread itself does not wait."""
-        if not self.inherited and threading.current_thread() is not self.thread:
+        if self.begun and not self.inherited and threading.current_thread() is not self.thread:
             self.thread.join()
 
     def running(self) -> list[int]:
@@ -431,12 +451,16 @@ class ManagerThread(threading.Thread):
     def __init__(self, life: PoolLife) -> None:
         super().__init__(name="ExecutorManagerThread", daemon=False)
         self._life: PoolLife | None = life
+        self._over = threading.Event()
 
     def run(self) -> None:
         """Carry out what the engine reports until the pool's life has ended."""
         life = self._life
         assert life is not None
         try:
+            # When a death has to be told, there may be no descriptor left to read a module with.
+            from . import _report, _surroundings  # noqa: F401
+
             self._work(life)
         except BaseException as error:
             life.crashed(error)
@@ -444,6 +468,17 @@ class ManagerThread(threading.Thread):
         finally:
             life.ended()
             self._life = None
+            self._over.set()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the pool's life has ended, at most `timeout` seconds.
+
+        An interrupted `join` of the base class may take the thread for ended, so it is called only
+        when there is nothing more to wait for.
+        """
+        if threading.current_thread() is not self and self.is_alive() and not self._over.wait(timeout):
+            return
+        super().join(timeout)
 
     def wait_result_broken_or_wakeup(self) -> "list[Any] | None":
         """Wait for outcomes. Looked up at each step, under the name that loky gives it."""

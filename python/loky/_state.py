@@ -4,6 +4,11 @@ Owned by the worker's start (`_world`), which sets them once. A leaf: it imports
 worker can have it before anything else is loaded.
 """
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 depth = 0
 """Nesting: 0 in a user's process, parent's depth + 1 in a worker."""
 
@@ -12,6 +17,15 @@ identity: tuple[int, ...] = ()
 
 result_reducers: dict[type, object] | None = None
 """In a worker: the reducers for what it sends back, by exact type."""
+
+tracker: tuple[int | None, int | None] | None = None
+"""In a worker: descriptor and process id of the resource tracker that it shares with its owner."""
+
+pickler_name: str | None = None
+"""Module of the pickler that is chosen in place of `cloudpickle`; see `_pickler_choice`."""
+
+registered_reducers: "dict[type, Callable[[Any], Any]]" = {}
+"""Reducers that every pickler of this package uses, by exact type."""
 
 default_memory_growth_bytes = 300_000_000
 """Growth of the resident set, in bytes, after which a worker is replaced between two tasks."""

@@ -11,7 +11,7 @@ import sys
 from _pickle import dumps
 from multiprocessing.process import current_process
 
-from . import _pickling, _state
+from . import _alias, _pickling, _state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ def capture(
         "owner_pid": os.getpid(),
         "owner_name": process.name,
         "logging": _logging(),
-        "tracker": _tracker(inheritance),
+        "trackers": _trackers(inheritance),
+        "aliases": _alias.in_use(),
         "ignores_interrupt": signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
         "reducers": None,
         "initializer": None,
@@ -190,13 +191,19 @@ def _logging() -> "tuple[int, bool, str | None] | None":
     return logger.getEffectiveLevel(), bool(util._log_to_stderr), layout
 
 
-def _tracker(inheritance: _Inheritance) -> "tuple[int, int | None] | None":
-    """The running resource tracker of multiprocessing, which workers are to share."""
-    module: Any = sys.modules.get("multiprocessing.resource_tracker")
-    if module is None:
-        return None
-    shared = module._resource_tracker
-    if shared._fd is None:
-        return None
-    inheritance.duplicate_for_child(shared._fd)
-    return shared._fd, shared._pid
+def _trackers(inheritance: _Inheritance) -> "list[tuple[int, int | None]]":
+    """The resource trackers of this package and of multiprocessing, which workers are to share.
+
+    Both run from here on: what a worker registers must not depend on who was first.
+    """
+    from multiprocessing import resource_tracker as standard
+
+    from .backend import resource_tracker as own
+
+    trackers = []
+    for module in (own, standard):
+        module.ensure_running()
+        shared: Any = module._resource_tracker
+        inheritance.duplicate_for_child(shared._fd)
+        trackers.append((shared._fd, shared._pid))
+    return trackers

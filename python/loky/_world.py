@@ -7,7 +7,8 @@ state now, which comes as the setup. Runs once per worker, in the worker; it nev
 import os
 import sys
 
-from . import _state
+from . import _alias, _state
+from ._import_hooks import after_import
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def enter(setup: "Setup", worker_number: int) -> None:
     _enter_scheduling(setup)
     sys.path[:] = setup["path"]
     sys.argv[:] = setup["argv"]
+    _enter_aliases(setup["aliases"])
     _replace_main()
     _state.depth = setup["depth"]
     _state.identity = (*setup["identity"], setup["first_number"] + worker_number)
@@ -46,6 +48,18 @@ def _enter_environment(wanted: "dict[str, str]") -> None:
     for name, value in wanted.items():
         if environment.get(name) != value:
             environment[name] = value
+
+
+def _enter_aliases(aliases: "dict[str, str]") -> None:
+    """Have this package found under the same names as in the owner."""
+    for alias, real_name in aliases.items():
+        _alias.place(alias, real_name)
+        if alias in sys.modules:
+            # A preloaded module has imported what lies there.
+            from . import joblib
+
+            if alias == joblib.PLACE:
+                joblib.install()
 
 
 def _enter_directory(path: str | None) -> None:
@@ -93,44 +107,15 @@ def _forget_parents_randomness() -> None:
         uuid._last_timestamp = None
 
 
-class _PresentOnImport:
-    """A finder that lets multiprocessing be imported as usual and then sets the process's identity.
-
-    Most tasks never need multiprocessing, and importing it is a good part of a worker's start.
-    """
-
-    def __init__(self, setup: "Setup") -> None:
-        self._setup = setup
-
-    def find_spec(self, name: str, path: "Any" = None, _target: "Any" = None) -> "Any":
-        if name != "multiprocessing.process" or self not in sys.meta_path:
-            return None
-        sys.meta_path.remove(self)
-        from importlib.machinery import PathFinder
-
-        spec = PathFinder.find_spec(name, path)
-        if spec is not None and spec.loader is not None:
-            loader: Any = spec.loader
-            execute = loader.exec_module
-
-            def exec_and_present(module: "Any") -> None:
-                execute(module)
-                _identify(module, self._setup)
-
-            loader.exec_module = exec_and_present
-        return spec
-
-
 def _present(setup: "Setup") -> None:
-    module = sys.modules.get("multiprocessing.process")
-    if module is not None:
-        _identify(module, setup)
-    else:
-        sys.meta_path.insert(0, _PresentOnImport(setup))
+    after_import("multiprocessing.process", lambda module: _identify(module, setup))
     if setup["logging"] is not None:
         _follow_logging(setup["logging"])
-    if setup["tracker"] is not None:
-        _share_tracker(setup["tracker"])
+    _state.tracker = setup["trackers"][0]
+    after_import(f"{__package__}.backend.resource_tracker", _share_own_tracker)
+    after_import(
+        "multiprocessing.resource_tracker", lambda module: _share_tracker(module, setup["trackers"][1])
+    )
 
 
 def _identify(module: "Any", setup: "Setup") -> None:
@@ -197,9 +182,11 @@ def _follow_logging(logging_state: "tuple[int, bool, str | None]") -> None:
     util.info("worker started")
 
 
-def _share_tracker(tracker: "tuple[int, int | None]") -> None:
-    """Use the resource tracker of the parent, over the descriptor that was placed here."""
-    from multiprocessing import resource_tracker
+def _share_own_tracker(module: "Any") -> None:
+    """Use the resource tracker of the owner, also where the helper had imported the module."""
+    module._resource_tracker._fd, module._resource_tracker._pid = _state.tracker or (None, None)
 
-    shared: Any = resource_tracker._resource_tracker
-    shared._fd, shared._pid = tracker
+
+def _share_tracker(module: "Any", tracker: "tuple[int, int | None]") -> None:
+    """Use multiprocessing's resource tracker of the owner, over the descriptor that was placed here."""
+    module._resource_tracker._fd, module._resource_tracker._pid = tracker

@@ -221,7 +221,7 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
                 one that owns the pool.
         """
         life = self._life
-        if life is None or life.inherited or self._flags.shutdown:
+        if life is None or not life.begun or life.inherited or self._flags.shutdown:
             life = self._open(fn)
         return life.submit(fn, args, kwargs)
 
@@ -241,6 +241,12 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
                     self._options, self._flags, self._processes, self._max_workers, by_value
                 )
                 self._life = life
+            if not life.begun:
+                try:
+                    life.begin()
+                except BaseException:
+                    self._life = None
+                    raise
             return life
 
     def _refuse(self, life: _pool.PoolLife | None) -> "NoReturn":

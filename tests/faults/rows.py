@@ -1,6 +1,6 @@
 """All rows of the table of failures."""
 
-from tests.faults import rows_deaths
+from tests.faults import rows_deaths, rows_family, rows_values
 from tests.faults.table import Row
 
-ROWS: list[Row] = [*rows_deaths.ROWS]
+ROWS: list[Row] = [*rows_values.ROWS, *rows_deaths.ROWS, *rows_family.ROWS]

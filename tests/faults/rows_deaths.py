@@ -2,6 +2,7 @@
 
 import os
 import signal
+import struct
 from functools import partial
 from typing import Any
 
@@ -63,22 +64,26 @@ def _kill_running(stage: Stage) -> Any:
 
 
 def _kill_idle(stage: Stage) -> None:
-    stage.notes["pid"] = stage.idle.pid
     stage.victim = stage.idle
+    stage.notes["process"] = stage.executor._processes[stage.victim.pid]
     stage.kill(stage.victim)
 
 
 def _worker_is_known_to_be_dead(stage: Stage) -> None:
     stage.died(stage.victim, signal.SIGKILL)
+    process = stage.notes["process"]
+    stage.until(lambda: process.exitcode is not None, limit_s=1)
+    assert process.exitcode == -signal.SIGKILL
     assert stage.victim.pid not in stage.executor._processes
+    if stage.mode == "break":
+        stage.until(lambda: stage.executor._flags.broken is not None, limit_s=1)
 
 
-def _kill_while(word: str, function: Any, *args: Any) -> Any:
+def _kill_while(word: str, call: Any) -> Any:
     """Kill the worker when it tells this word."""
 
     def provoke(stage: Stage) -> Any:
-        folder = str(stage.folder)
-        future = stage.submit(function, *[arg(folder) if callable(arg) else arg for arg in args])
+        future = stage.submit(*call(str(stage.folder)))
         stage.victim = stage.watch(stage.news(word))
         stage.kill(stage.victim)
         return future
@@ -92,10 +97,10 @@ def _kill_while_receiving(data: Any) -> Any:
     def provoke(stage: Stage) -> Any:
         stage.victim = stage.idle
         stage.kill(stage.victim, signal.SIGSTOP)
-        while state_of(stage.victim.pid) != "T":
-            os.sched_yield()
+        stage.until(lambda: state_of(stage.victim.pid) == "T")
         futures = [stage.submit(len, data(number)) for number in range(6)]
         stage.notes["futures"] = futures
+        stage.fill_queue()
         stage.kill(stage.victim)
         return futures[0]
 
@@ -150,7 +155,7 @@ def _was_answered_first(stage: Stage) -> None:
 
 
 _PROTOCOL = terminated("protocol", "bytes that are no message")
-_INTERRUPTED_FRAME = bytes((100, 0, 0, 0, 17)) + bytes(30)
+_INTERRUPTED_FRAME = struct.pack("<IBBHQII", 100, 17, 0, 0, 1, 1, 0) + bytes(30)
 """A frame of an answer whose body should have 100 bytes, and has fewer."""
 
 ROWS = [
@@ -205,14 +210,14 @@ ROWS = [
     Row(
         name="the-worker-is-killed-while-it-unpickles-an-argument",
         failure=DIED_RUNNING,
-        provoke=_kill_while("rebuilding", tasks.give, values.BlocksOnLoad),
+        provoke=_kill_while("rebuilding", lambda folder: (tasks.give, values.BlocksOnLoad(folder))),
         gets=by_signal(signal.SIGKILL, task="give"),
         proof=victim_died(signal.SIGKILL),
     ),
     Row(
         name="the-worker-is-killed-while-it-pickles-its-result",
         failure=DIED_RUNNING,
-        provoke=_kill_while("reducing", tasks.make, values.BlocksOnDump, str),
+        provoke=_kill_while("reducing", lambda folder: (tasks.make, values.BlocksOnDump, folder)),
         gets=by_signal(signal.SIGKILL, task="make"),
         proof=victim_died(signal.SIGKILL),
     ),

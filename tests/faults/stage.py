@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -115,10 +116,36 @@ class Stage:
         return self.executor.submit(function, *args)
 
     def perform(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
-        """Submit a task, wait until it has begun and watch its worker."""
-        future = self.submit(tasks.do, str(self.folder), function, *args)
+        """Submit a task; when it has begun and others wait behind it, give it its cue."""
+        cue = self.gate(f"cue{len(self._gates)}")
+        future = self.submit(tasks.do, str(self.folder), cue, function, *args)
         self.victim = self.watch(self.news("began"))
+        if self.running is not None:
+            self.fill_queue()
+        self.open(cue)
         return future
+
+    def in_background(self, submit: Callable[..., Future[Any]], *args: Any) -> Future[Any]:
+        """Call what gives a future, in a thread; a future of the same outcome."""
+        outer: Future[Any] = Future()
+
+        def copy(inner: Future[Any]) -> None:
+            error = inner.exception()
+            if error is not None:
+                outer.set_exception(error)
+            else:
+                outer.set_result(inner.result())
+
+        def call() -> None:
+            try:
+                submit(*args).add_done_callback(copy)
+            except BaseException as error:
+                outer.set_exception(error)
+
+        thread = threading.Thread(target=call)
+        thread.start()
+        self._closing.callback(thread.join, WAIT_S)
+        return outer
 
     def warm_up(self) -> list[int]:
         """Have both workers do something, and watch them."""
@@ -129,7 +156,7 @@ class Stage:
             future.result(WAIT_S)
         assert len(set(pids)) == 2, "the two tasks were to run at once, in two workers"
         self.workers = [self.watch(pid) for pid in pids]
-        self.zygote = self.watch(parent_of(pids[0]))
+        self.zygote = self.watch(self.parent_of(pids[0]))
         return pids
 
     def gather_crowd(self) -> None:
@@ -138,8 +165,11 @@ class Stage:
         self.busy = self.watch(self.news("held"))
 
     def fill_queue(self) -> None:
-        """Tasks that have not begun when the fault comes, or may have."""
-        self.waiting = [self.submit(tasks.give, number) for number in range(_CROWD)]
+        """Submit what waits for a worker, unless there is something or the fault broke the pool."""
+        if not self.waiting and self.executor._flags.broken is None:
+            with contextlib.suppress(BrokenProcessPool):
+                for number in range(_CROWD):
+                    self.waiting.append(self.submit(tasks.give, number))
 
     @property
     def idle(self) -> Witness:
@@ -197,6 +227,12 @@ class Stage:
         """Send a signal from outside of the family."""
         os.kill(witness.pid, number)
 
+    @staticmethod
+    def parent_of(pid: int) -> int:
+        """The parent of a process."""
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        return int(text.rpartition(")")[2].split()[1])
+
     def died(self, witness: Witness, signal_: int | None = None, status: int | None = None) -> None:
         """Assert that a process is over and, where the kernel tells, by what."""
         assert witness.gone(WAIT_S), f"process {witness.pid} lives on"
@@ -205,6 +241,13 @@ class Stage:
             return
         want = signal_ if status is None else status << 8
         assert want is None or seen & ~0x80 == want, f"process {witness.pid} ended with status {seen:#x}"
+
+    def until(self, holds: Callable[[], bool], limit_s: float = WAIT_S) -> None:
+        """Look again and again, where nothing tells when it comes to hold."""
+        deadline_s = time.monotonic() + limit_s
+        while not holds():
+            assert time.monotonic() < deadline_s, "it has not come to hold"
+            select.poll().poll(2)
 
     # The end of a row.
 
@@ -217,7 +260,13 @@ class Stage:
         """The others give their values, and the same executor goes on with two workers."""
         if self.running is not None:
             self.open("crowd")
-            if not renewed:
+            if renewed:
+                error = self.running.exception(WAIT_S)
+                assert type(error) is TerminatedWorkerError, repr(error)
+                assert error.report is not None
+                assert error.report.started
+                assert error.report.cause == "zygote"
+            else:
                 assert self.running.result(WAIT_S) == "held"
         assert [future.result(WAIT_S) for future in self.waiting] == list(range(len(self.waiting)))
         assert self.submit(tasks.give, "after").result(WAIT_S) == "after"
@@ -313,12 +362,6 @@ def end(executor: ProcessPoolExecutor) -> None:
     if life is not None:
         life.thread.join(WAIT_S)
         assert not life.thread.is_alive(), "the pool does not come to its end"
-
-
-def parent_of(pid: int) -> int:
-    """The parent of a process."""
-    text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    return int(text.rpartition(")")[2].split()[1])
 
 
 def state_of(pid: int) -> str:

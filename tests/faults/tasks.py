@@ -41,15 +41,17 @@ def make(function: Any, *args: Any) -> Any:
     return function(*args)
 
 
-def do(folder: str, function: Any, *args: Any) -> Any:
-    """Tell that the task has begun in this process, then do it."""
+def do(folder: str, gate: str, function: Any, *args: Any) -> Any:
+    """Tell that the task has begun in this process, wait for the cue, then do it."""
     tell(folder, "began")
+    pass_gate(folder, gate)
     return function(*args)
 
 
 def die_by(number: int) -> None:
     """Send a signal to oneself, with its default effect."""
-    signal.signal(number, signal.SIG_DFL)
+    if number != signal.SIGKILL:
+        signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 
 

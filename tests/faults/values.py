@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+import threading
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -80,3 +82,138 @@ def tell_and_die(folder: str, number: int) -> None:
 
 def leave_mark(folder: str, name: str) -> None:
     Path(folder, name).touch()
+
+
+class _ReducesTo:
+    """Pickles to a call, by which it is rebuilt."""
+
+    def __init__(self, function: Any, *args: Any) -> None:
+        self._call = function, args
+
+    def __reduce__(self) -> Any:
+        return self._call
+
+
+def raises_on_load(folder: str, error: BaseException) -> _ReducesTo:
+    """A value that cannot be rebuilt, for this reason; whoever tries tells so first."""
+    return _ReducesTo(rebuild_in_vain, folder, error)
+
+
+def rebuild_in_vain(folder: str, error: BaseException) -> NoReturn:
+    tasks.tell(folder, "rebuilding")
+    raise error
+
+
+class RaisesOnDump:
+    """Cannot be pickled, for this reason."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __reduce__(self) -> NoReturn:
+        raise self._error
+
+
+class OddError(Exception):
+    """Its `args` say nothing of what its constructor wants."""
+
+    def __init__(self, code: int, *, path: str) -> None:
+        super().__init__(f"odd {code}")
+        self.code = code
+        self.path = path
+
+
+class LockedError(Exception):
+    """Holds what cannot be pickled."""
+
+    def __init__(self) -> None:
+        super().__init__("locked")
+        self.lock = threading.Lock()
+
+
+class WrongReductionError(Exception):
+    """Tells pickle to call its constructor with arguments that this does not take."""
+
+    def __init__(self) -> None:
+        super().__init__("wrong")
+
+    def __reduce__(self) -> Any:
+        return type(self), (1, 2, 3)
+
+
+class RaisingReductionError(Exception):
+    """Does not let itself be pickled."""
+
+    def __reduce__(self) -> NoReturn:
+        raise ValueError("no reduction today")
+
+
+class FalseError(Exception):
+    """Is false where a condition is wanted."""
+
+    def __bool__(self) -> bool:
+        return False
+
+
+class OwnerOnlyError(Exception):
+    """Can be rebuilt in every process but the one with this number."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__("rebuilt elsewhere")
+        self._pid = pid
+
+    def __reduce__(self) -> Any:
+        return rebuild_outside, (self._pid,)
+
+
+def rebuild_outside(pid: int) -> OwnerOnlyError:
+    if os.getpid() == pid:
+        raise LookupError("not to be rebuilt here")
+    return OwnerOnlyError(pid)
+
+
+def raise_made(kind: Any, *args: Any, **kwargs: Any) -> NoReturn:
+    """Make an exception in the worker, so that it travels but once."""
+    raise kind(*args, **kwargs)
+
+
+def raise_odd() -> NoReturn:
+    raise OddError(7, path="/somewhere")
+
+
+def raise_group() -> NoReturn:
+    error = ExceptionGroup("several", [ValueError(1), OddError(2, path="x")])
+    error.add_note("with a note")
+    raise error
+
+
+def raise_chain() -> NoReturn:
+    try:
+        raise KeyError("the first")
+    except KeyError as first:
+        raise RuntimeError("the second") from first
+
+
+def return_lock() -> Any:
+    """The guilty part is deep inside."""
+    return {"fine": 1, "deep": [0, threading.Lock()]}
+
+
+def nest_in_vain() -> Any:
+    return tasks.nest(100_000)
+
+
+def raise_always(error: BaseException, folder: str) -> NoReturn:
+    """An initializer."""
+    tasks.tell(folder, "initializing")
+    raise error
+
+
+def initialize_and_leave(folder: str, status: int) -> NoReturn:
+    tasks.tell(folder, "initializing")
+    sys.exit(status)
+
+
+def initialize_for_ever(folder: str, word: str = "initializing") -> NoReturn:
+    tasks.tell(folder, word)
+    tasks.wait_for_ever()

@@ -26,6 +26,8 @@ ZYGOTE_MARK = "loky-zygote"
 
 # Helpers of the standard library that stay, once started, for the life of the program.
 _STANDARD_HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")
+# So does the package's own tracker of resources.
+_OWN_TRACKER = "loky.backend.resource_tracker import main"
 _PROC = Path("/proc")
 
 
@@ -171,6 +173,8 @@ def _processes() -> Iterator[Process]:
 
 def _is_standard_helper(command: str) -> bool:
     # The family carries the name of one of these helpers too, so its own names come first.
+    if _OWN_TRACKER in command:
+        return True
     return "loky-" not in command and any(helper in command for helper in _STANDARD_HELPERS)
 
 
@@ -198,7 +202,13 @@ def _standard_helper_descriptors() -> set[int]:
     tracker = getattr(module, "_resource_tracker", None)
     server_module = sys.modules.get("multiprocessing.forkserver")
     server = getattr(server_module, "_forkserver", None)
-    numbers = (getattr(tracker, "_fd", None), getattr(server, "_forkserver_alive_fd", None))
+    own_module = sys.modules.get("loky.backend.resource_tracker")
+    own_tracker = getattr(own_module, "_resource_tracker", None)
+    numbers = (
+        getattr(tracker, "_fd", None),
+        getattr(own_tracker, "_fd", None),
+        getattr(server, "_forkserver_alive_fd", None),
+    )
     return {number for number in numbers if number is not None}
 
 

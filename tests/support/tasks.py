@@ -62,3 +62,14 @@ def touch(path, text=""):
     """Append a line in one write; whoever reads the file sees whole lines."""
     with open(path, "a", encoding="utf-8") as file:
         file.write(f"{text}\n")
+
+
+def stubborn(folder):
+    """Wait at a gate and begin again whenever somebody interrupts."""
+    from tests.support.gates import pass_gate
+
+    while True:
+        try:
+            return pass_gate(folder)
+        except KeyboardInterrupt:
+            continue

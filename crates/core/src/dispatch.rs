@@ -65,7 +65,7 @@ impl Pool {
     pub(crate) fn dispatch(&mut self, turn: &mut Turn<'_>) {
         while let Some((load, worker)) = self.roster.least_loaded()
             && load < self.pace.depth()
-            && let Some(task) = self.queue.pop_front()
+            && let Some(task) = self.queue.pop_first()
         {
             self.send(turn, worker, task);
         }

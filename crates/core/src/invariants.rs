@@ -99,7 +99,7 @@ impl Pool {
         let mut sent = 0;
         for (id, task) in self.tasks.iter() {
             match task.place {
-                Place::Queued(_) => queued += 1,
+                Place::Queued => queued += 1,
                 Place::Sent(worker) => {
                     sent += 1;
                     let held = self.roster.get(worker).and_then(|worker| worker.claim(id));
@@ -110,12 +110,9 @@ impl Pool {
                 }
             }
         }
-        for (ticket, id) in self.queue.iter() {
+        for id in self.queue.iter() {
             let place = self.tasks.get(id).map(|task| task.place);
-            demand(
-                place == Some(Place::Queued(ticket)),
-                Violation::TaskPlace(id),
-            )?;
+            demand(place == Some(Place::Queued), Violation::TaskPlace(id))?;
         }
         let held: usize = self
             .roster
@@ -140,7 +137,7 @@ impl Pool {
                 )?;
             }
         }
-        for (_, id) in self.queue.iter() {
+        for id in self.queue.iter() {
             demand(!self.tasks.is_over(id), Violation::OverAndNamed(id))?;
         }
         Ok(())

@@ -174,8 +174,8 @@ impl Pool {
             self.refuse(turn, task, outcome);
         } else if self.tasks.admit(task) {
             self.statistics.submitted += 1;
-            let ticket = self.queue.push_back(task);
-            self.tasks.insert_queued(task, ticket);
+            self.queue.insert(task);
+            self.tasks.insert_queued(task);
             self.size.muster();
         } else {
             self.statistics.events_dropped += 1;
@@ -325,7 +325,7 @@ impl Pool {
     #[must_use]
     pub fn worker_of(&self, task: TaskId) -> Option<WorkerId> {
         match self.tasks.get(task)?.place {
-            Place::Queued(_) => None,
+            Place::Queued => None,
             Place::Sent(worker) => Some(worker),
         }
     }

@@ -16,8 +16,8 @@ impl Pool {
     pub(crate) fn on_cancel(&mut self, turn: &mut Turn<'_>, task: TaskId) {
         match self.tasks.get(task).map(|entry| entry.place) {
             None => {}
-            Some(Place::Queued(ticket)) => {
-                self.queue.remove(ticket);
+            Some(Place::Queued) => {
+                self.queue.remove(task);
                 self.complete(turn, task, Outcome::Cancelled);
             }
             Some(Place::Sent(worker)) => self.withdraw(turn, worker, task, Why::Cancel),
@@ -95,8 +95,8 @@ impl Pool {
             Some(Why::ShutDown) => self.complete(turn, task, Outcome::ShutDown),
             Some(Why::Move) | None if ending => self.complete(turn, task, Outcome::ShutDown),
             Some(Why::Move) | None => {
-                let ticket = self.queue.push_front(task);
-                self.tasks.requeue(task, ticket);
+                self.queue.insert(task);
+                self.tasks.requeue(task);
                 self.statistics.requeued += 1;
             }
         }
@@ -110,14 +110,15 @@ impl Pool {
         held: VecDeque<Held>,
         started: &[TaskId],
     ) {
-        let mut unstarted: Vec<Held> = Vec::new();
         for held in held {
-            if let Claim::Revoking(_) = held.claim {
-                self.statistics.revokes_overtaken += 1;
-            }
+            let why = match held.claim {
+                Claim::Revoking(why) => Some(why),
+                Claim::Open | Claim::Taken => None,
+            };
+            self.statistics.revokes_overtaken += u64::from(why.is_some());
             self.statistics.released += 1;
             if !has_started(held, started) {
-                unstarted.push(held);
+                self.take_back(turn, held.task, why);
             } else if let Some(entry) = self.tasks.get(held.task) {
                 let outcome = Outcome::Died {
                     worker,
@@ -125,14 +126,6 @@ impl Pool {
                 };
                 self.complete(turn, held.task, outcome);
             }
-        }
-        // The last one is put to the front first, so that their order stays.
-        for held in unstarted.into_iter().rev() {
-            let why = match held.claim {
-                Claim::Revoking(why) => Some(why),
-                Claim::Open | Claim::Taken => None,
-            };
-            self.take_back(turn, held.task, why);
         }
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Shortage {
     /// Failed waves since the last success.
     tries: u32,
     delay_ns: u64,
+    /// The last worker of the wave that failed last.
+    wave_up_to: WorkerId,
     /// Nothing is spawned before.
     retry_at_ns: Option<u64>,
     /// The owner has been told of this shortage.
@@ -30,25 +32,29 @@ impl Shortage {
             limit,
             tries: 0,
             delay_ns: 0,
+            wave_up_to: WorkerId(0),
             retry_at_ns: None,
             told: false,
         }
     }
 
-    /// A spawn failed. Only the first of a wave lengthens the wait.
-    fn fail(&mut self, now_ns: u64) {
-        if self.retry_at_ns.is_some_and(|at_ns| now_ns < at_ns) {
-            return;
+    /// The spawn of `worker` failed, when `last` was the last one ordered. Whoever had been ordered
+    /// before the first failure of a wave belongs to it; only the first lengthens the wait.
+    fn fail(&mut self, now_ns: u64, worker: WorkerId, last: WorkerId) {
+        if worker > self.wave_up_to {
+            self.wave_up_to = last;
+            self.delay_ns = if self.tries == 0 {
+                self.limit.first_ns
+            } else {
+                self.delay_ns
+                    .saturating_mul(2)
+                    .clamp(self.limit.first_ns, self.limit.max_ns)
+            };
+            self.tries = self.tries.saturating_add(1);
         }
-        self.delay_ns = if self.tries == 0 {
-            self.limit.first_ns
-        } else {
-            self.delay_ns
-                .saturating_mul(2)
-                .clamp(self.limit.first_ns, self.limit.max_ns)
-        };
-        self.tries = self.tries.saturating_add(1);
-        self.retry_at_ns = Some(now_ns.saturating_add(self.delay_ns));
+        if self.retry_at_ns.is_none_or(|at_ns| at_ns <= now_ns) {
+            self.retry_at_ns = Some(now_ns.saturating_add(self.delay_ns));
+        }
     }
 
     /// A spawn succeeded. Those of its wave that failed are still not tried again at once.
@@ -163,7 +169,7 @@ impl Pool {
         if !wanted || self.budget.is_orphan(id) {
             return;
         }
-        self.shortage.fail(turn.now_ns);
+        self.shortage.fail(turn.now_ns, id, self.roster.last());
         if self.shortage.is_exhausted() && self.roster.members() == 0 {
             self.break_pool(turn, BreakReason::SpawnFailed(errno));
         } else if self.shortage.tell_once() {
@@ -206,8 +212,8 @@ mod tests {
     fn waits_double_up_to_the_longest() {
         let mut shortage = shortage();
         let mut now_ns = 0;
-        for delay_ns in [10, 20, 35, 35] {
-            shortage.fail(now_ns);
+        for (worker, delay_ns) in (1..).zip([10, 20, 35, 35]) {
+            shortage.fail(now_ns, WorkerId(worker), WorkerId(worker));
             assert_eq!(shortage.retry_at_ns(), Some(now_ns + delay_ns));
             now_ns += delay_ns;
         }
@@ -215,23 +221,23 @@ mod tests {
     }
 
     #[test]
-    fn a_wave_of_failures_counts_once() {
+    fn a_wave_of_failures_counts_once_however_long_it_takes() {
         let mut shortage = shortage();
-        for _ in 0..100 {
-            shortage.fail(5);
+        for worker in 1..=100 {
+            shortage.fail(5 * worker, WorkerId(worker), WorkerId(100));
         }
-        assert_eq!(shortage.retry_at_ns(), Some(15));
         assert!(!shortage.is_exhausted());
+        assert!(shortage.retry_at_ns() > Some(500));
     }
 
     #[test]
     fn a_success_starts_anew_but_not_at_once() {
         let mut shortage = shortage();
-        shortage.fail(0);
-        shortage.fail(10);
+        shortage.fail(0, WorkerId(1), WorkerId(1));
+        shortage.fail(10, WorkerId(2), WorkerId(2));
         shortage.succeed(12);
         assert_eq!(shortage.retry_at_ns(), Some(22));
-        shortage.fail(22);
+        shortage.fail(22, WorkerId(3), WorkerId(3));
         assert_eq!(shortage.retry_at_ns(), Some(32));
     }
 }

@@ -6,13 +6,12 @@
 use std::collections::BTreeMap;
 
 use crate::ids::{Attempt, TaskId, WorkerId};
-use crate::queue::Ticket;
 
 /// Where a task is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Place {
     /// It waits.
-    Queued(Ticket),
+    Queued,
     /// A worker holds it.
     Sent(WorkerId),
 }
@@ -47,8 +46,8 @@ impl Tasks {
         new
     }
 
-    pub(crate) fn insert_queued(&mut self, task: TaskId, ticket: Ticket) {
-        let place = Place::Queued(ticket);
+    pub(crate) fn insert_queued(&mut self, task: TaskId) {
+        let place = Place::Queued;
         self.unfinished.insert(
             task,
             Task {
@@ -71,9 +70,9 @@ impl Tasks {
     }
 
     /// The task goes back into the queue.
-    pub(crate) fn requeue(&mut self, task: TaskId, ticket: Ticket) {
+    pub(crate) fn requeue(&mut self, task: TaskId) {
         if let Some(entry) = self.unfinished.get_mut(&task) {
-            entry.place = Place::Queued(ticket);
+            entry.place = Place::Queued;
         }
     }
 

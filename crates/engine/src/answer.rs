@@ -89,6 +89,17 @@ impl AnswerView {
         self.segment.mapping.as_ptr().wrapping_add(self.start)
     }
 
+    /// The bytes. Whoever writes through [`Self::as_ptr`] must know that nobody reads them here
+    /// meanwhile.
+    pub fn as_bytes(&self) -> &[u8] {
+        let end = self.start.saturating_add(self.len);
+        self.segment
+            .mapping
+            .as_slice()
+            .get(self.start..end)
+            .unwrap_or_default()
+    }
+
     /// How many bytes there are.
     pub fn len(&self) -> usize {
         self.len

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-pub use loky_core::config::{Config as CoreConfig, OnCrash};
+pub use loky_core::config::{Config as CoreConfig, OnCrash, RestartBudget};
 
 /// How worker processes are made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -98,6 +98,15 @@ impl State {
         self.stir = true;
     }
 
+    /// Gives up every waiting worker for lack of a resource.
+    pub(crate) fn fail_waiting(&mut self, errno: i32) {
+        self.setup.asked = false;
+        self.setup.give_up_at_ns = None;
+        for (worker, _) in std::mem::take(&mut self.setup.waiting) {
+            self.events.push_back(Event::SpawnFailed { worker, errno });
+        }
+    }
+
     /// Starts the launcher where there is none.
     pub(crate) fn ensure_launcher(&mut self) -> io::Result<&mut LauncherProcess> {
         if self.launcher.is_none() {

@@ -26,6 +26,14 @@ pub(crate) enum Ending {
     WithLauncher,
 }
 
+/// What a worker that is over leaves behind.
+struct Remains {
+    worker: WorkerId,
+    report: Arc<CrashReport>,
+    /// The tasks that it had begun.
+    started: Vec<TaskId>,
+}
+
 /// How much of a fault handler's text is kept.
 const STACK_TEXT_MAX: usize = 64 * 1024;
 
@@ -39,15 +47,33 @@ impl State {
     /// A worker is over. Everything that it had sent is read first, so that an answer that was
     /// written before the death counts.
     pub(crate) fn on_worker_end(&mut self, worker: WorkerId, ending: &Ending, scratch: &mut [u8]) {
+        if let Some(remains) = self.bury(worker, ending, scratch) {
+            self.feed_exit(remains);
+        }
+    }
+
+    /// Closes the channel of a worker that is over, and finds out what it had begun.
+    fn bury(&mut self, worker: WorkerId, ending: &Ending, scratch: &mut [u8]) -> Option<Remains> {
         self.read_worker(worker, scratch, DRAIN_READS_MAX);
-        let Some(channel) = self.channels.remove(&worker) else {
-            return;
-        };
+        let channel = self.channels.remove(&worker)?;
         let report = Arc::new(report_of(&channel, ending));
         let started = self.started_on(&channel, &report);
         for segment in channel.lent {
             self.segments.give_back(segment, worker);
         }
+        Some(Remains {
+            worker,
+            report,
+            started,
+        })
+    }
+
+    fn feed_exit(&mut self, remains: Remains) {
+        let Remains {
+            worker,
+            report,
+            started,
+        } = remains;
         self.reports.insert(worker, report);
         self.feed(Event::WorkerExited { worker, started });
         self.reports.remove(&worker);
@@ -104,6 +130,11 @@ impl State {
         let mut running: Vec<WorkerId> = running.iter().map(|channel| channel.worker).collect();
         ordered.sort_unstable();
         running.sort_unstable();
+        // What had begun is found out first: where this breaks the pool, those tasks are told more.
+        let buried: Vec<Remains> = running
+            .into_iter()
+            .filter_map(|worker| self.bury(worker, &Ending::WithLauncher, scratch))
+            .collect();
         self.feed(Event::LauncherDied);
         for worker in ordered {
             self.channels.remove(&worker);
@@ -112,8 +143,8 @@ impl State {
                 errno: NEVER_MADE,
             });
         }
-        for worker in running {
-            self.on_worker_end(worker, &Ending::WithLauncher, scratch);
+        for remains in buried {
+            self.feed_exit(remains);
         }
     }
 

@@ -141,15 +141,17 @@ impl Pool {
 
     /// Describes the surroundings of the workers that are about to be made.
     ///
-    /// # Errors
-    /// `Resource` where the description cannot be put into a memory file; the workers then still wait.
+    /// Where the description cannot be put into a memory file, the workers could not be made and are
+    /// tried again as the core decides.
     pub fn provide_setup(
         &self,
         blob: &[u8],
         extra: Vec<(OwnedFd, i32)>,
     ) -> Result<(), EngineError> {
-        let file = memory::memfd_of(c"loky-setup", blob)
-            .map_err(EngineError::resource("store a description"))?;
+        let file = match memory::memfd_of(c"loky-setup", blob) {
+            Ok(file) => file,
+            Err(error) => return self.setup_lacks(error.raw_os_error().unwrap_or(0)),
+        };
         let len = u32::try_from(blob.len()).map_err(|_| EngineError::Config {
             name: "setup",
             must: "smaller than 4 GiB",
@@ -169,6 +171,16 @@ impl Pool {
             }
             state.order_workers(&setup);
             state.setup.last = Some(setup);
+            state.feed_pending();
+            Ok(())
+        })
+    }
+
+    /// Says that the surroundings cannot be described for the moment, for lack of a resource: the
+    /// workers that wait for it could not be made, and are tried again as the core decides.
+    pub fn setup_lacks(&self, errno: i32) -> Result<(), EngineError> {
+        self.change(|_, state| {
+            state.fail_waiting(errno);
             state.feed_pending();
             Ok(())
         })

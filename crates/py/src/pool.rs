@@ -1,6 +1,7 @@
 //! `Pool`: the engine's pool for the Python front.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +22,9 @@ use crate::buffers::Exported;
 use crate::deliveries;
 use crate::door::wait_in_slices;
 use crate::errors::to_python;
+
+/// `EMFILE`: the table of descriptors is full.
+const TABLE_FULL_ERRNO: i32 = 24;
 
 /// A pool of worker processes. Thread-safe; waiting calls let go of the interpreter.
 #[pyclass(frozen, module = "loky._native", weakref)]
@@ -125,9 +129,23 @@ impl Pool {
             // SAFETY: the number is not negative, and the caller keeps it open during this call. It is
             // only duplicated here; a number that is not open makes that fail.
             let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
-            held.push((borrowed.try_clone_to_owned()?, target));
+            match borrowed.try_clone_to_owned() {
+                Ok(copy) => held.push((copy, target)),
+                // A limit below the lowest number that a copy may have is reported as `EINVAL`.
+                Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                    return self.setup_lacks(py, TABLE_FULL_ERRNO);
+                }
+                Err(error) => return self.setup_lacks(py, error.raw_os_error().unwrap_or(0)),
+            }
         }
         py.detach(|| self.engine.provide_setup(blob, held))
+            .map_err(to_python)
+    }
+
+    /// Says that the surroundings cannot be described for the moment, for lack of a resource: workers
+    /// are tried again after a while.
+    fn setup_lacks(&self, py: Python<'_>, errno: i32) -> PyResult<()> {
+        py.detach(|| self.engine.setup_lacks(errno))
             .map_err(to_python)
     }
 

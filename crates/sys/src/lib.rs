@@ -1,7 +1,7 @@
 //! Every system call of the project, behind one contract.
 //!
 //! Each mechanism is a module with the same functions on every system; the types they share and
-//! the check that a platform has all of them stand in [`contract`]. Errors are [`std::io::Error`]
+//! the check that a platform has all of them stand in `contract`. Errors are [`std::io::Error`]
 //! with the number that the kernel gave. This crate never decides anything: no frame kinds, no
 //! Python, no policy, and it never touches the user's signal handlers, signal masks or environment
 //! unless a function says so in its name.

@@ -2,12 +2,11 @@
 //!
 //! Processes that a test needs are this same binary: `child` takes over before the test runner
 //! starts, so that they have one thread and nothing in their descriptors.
-#![allow(
-    missing_docs,
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
+    clippy::indexing_slicing,
+    reason = "a test may panic"
 )]
 
 #[path = "contract/child.rs"]

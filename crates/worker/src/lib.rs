@@ -28,4 +28,4 @@ pub use seed::Seed;
 pub use segments::Outgoing;
 pub use task::TaskIn;
 pub use view::{TaskStream, View};
-pub use zygote::{FORK_REFUSED_ERRNO, Order, Zygote, ZygoteOptions};
+pub use zygote::{FORK_REFUSED_ERRNO, Forked, Order, Zygote, ZygoteOptions};

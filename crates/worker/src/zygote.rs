@@ -4,10 +4,11 @@
 //! it never decides whether there should be one, runs no task, and installs no signal handler.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 
+use loky_sys::fork::{Fork, fork_alone};
 use loky_sys::poll::{Interest, poll};
-use loky_sys::{clock, errno, process, signal, socket};
+use loky_sys::{clock, descriptor, errno, process, signal, socket};
 use loky_wire::{ExitedBody, Header, Kind, Role, SPAWN_EXEC, encode, encode_body};
 
 use crate::channel::{Channel, Filled, Incoming, Written};
@@ -43,6 +44,18 @@ pub enum Order {
     Preload(Vec<u8>),
     /// End this process with this code; nobody is left below it.
     Exit(i32),
+}
+
+/// Who this process is after [`Zygote::fork_here`].
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one at a time, taken apart at once"
+)]
+pub enum Forked {
+    /// The zygote, as before.
+    Zygote(Zygote),
+    /// The new worker.
+    Worker(Seed),
 }
 
 enum Stage {
@@ -98,6 +111,14 @@ impl Zygote {
         Ok(zygote)
     }
 
+    /// As [`Self::adopt`], with the control descriptor under the number that the parent gave it.
+    /// Takes that over, so it succeeds once in a process.
+    pub fn adopt_inherited(control: RawFd, options: ZygoteOptions) -> Result<Self, WorkerError> {
+        let control =
+            descriptor::own(control).map_err(WorkerError::begin("take over a descriptor"))?;
+        Self::adopt(control, options)
+    }
+
     /// Serves until the front has something to do. It blocks; no call of it returns for a signal.
     ///
     /// After an error nobody is left below this process, and all it can do is to end.
@@ -144,6 +165,19 @@ impl Zygote {
         self.spawn_failed(seed.worker, errno)?;
         drop(seed);
         self.flush()
+    }
+
+    /// Obeys [`Order::Fork`] for a front that has nothing to do of its own around a fork. The thread
+    /// count is looked at once more; a fork that is refused or fails is told to the parent.
+    pub fn fork_here(mut self, seed: Seed) -> Result<Forked, WorkerError> {
+        match fork_alone() {
+            Ok(Fork::Child) => return Ok(Forked::Worker(self.into_worker(seed))),
+            Ok(Fork::Parent(pid)) => self.forked(seed, pid)?,
+            Err(error) => {
+                self.fork_failed(seed, error.raw_os_error().unwrap_or(errno::ENOMEM))?;
+            }
+        }
+        Ok(Forked::Zygote(self))
     }
 
     /// In the forked child: closes all that is the zygote's, and leaves the worker's. Nothing of it

@@ -299,14 +299,17 @@ impl Driver {
         Err(self.fail("life", text))
     }
 
-    /// How many tasks have ended in this way.
+    /// How many of the accepted tasks have ended in this way.
     pub fn count(&self, is: impl Fn(Outcome) -> bool) -> usize {
-        let outcomes = self
+        let accepted = self
             .panel
             .record
             .tasks
             .values()
-            .filter_map(|seen| seen.outcome);
-        outcomes.filter(|&outcome| is(outcome)).count()
+            .filter(|seen| !seen.refused);
+        accepted
+            .filter_map(|seen| seen.outcome)
+            .filter(|&outcome| is(outcome))
+            .count()
     }
 }

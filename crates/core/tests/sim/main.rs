@@ -3,6 +3,14 @@
 //! `LOKY_SIM_STEPS` sets how many steps of the pool are made in all, `LOKY_SIM_SEED` runs one seed
 //! and nothing else.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails, and so does what stands around it"
+)]
+
 mod checkers;
 mod driver;
 mod marks;

@@ -80,7 +80,7 @@ impl Profile {
         calm.tasks_max = rng.pick(&[8, 40, 120]);
         calm.cancel = sometimes(rng, &[5, 40, 150]);
         calm.resize = sometimes(rng, &[2, 10]);
-        calm.shutdown = if rng.below(4) == 0 { 1 } else { 0 };
+        calm.shutdown = u32::from(rng.below(4) == 0);
         calm.kill = sometimes(rng, &[1, 8, 40]);
         calm.launcher_death = sometimes(rng, &[1, 4]);
         calm.condemn = sometimes(rng, &[2, 10]);

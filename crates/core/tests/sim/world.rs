@@ -264,11 +264,11 @@ impl World {
         let event = self.control.pop_front()?;
         if event == Event::LauncherDied {
             self.launcher_dead = false;
-            let unmade = self
-                .processes
-                .extract_if(.., |_, process| process.stage == Stage::Ordered);
-            let lost = unmade.map(|(worker, _)| Event::SpawnFailed { worker, errno: 0 });
+            let unmade = |process: &Process| process.stage == Stage::Ordered;
+            let lost = self.processes.iter().filter(|(_, process)| unmade(process));
+            let lost = lost.map(|(&worker, _)| Event::SpawnFailed { worker, errno: 0 });
             self.control.extend(lost);
+            self.processes.retain(|_, process| !unmade(process));
         }
         Some(event)
     }
@@ -370,23 +370,52 @@ impl World {
                 errno: 11,
             }),
             6 => Some(Event::InitializerFailed { worker: nobody }),
-            7 => match event? {
-                Event::TaskFinished {
-                    worker,
-                    task,
-                    attempt,
-                    ..
-                } => Some(Event::TaskFinished {
-                    worker,
-                    task,
-                    attempt: Attempt(attempt.0 + 1),
-                    run_ns: 1,
-                })
-                .filter(|_| !self.holds(worker, task, Attempt(attempt.0 + 1))),
-                event => self.repeated(event),
-            },
+            7 | 8 => self.forged(rng),
             _ => event.and_then(|event| self.repeated(event)),
         }
+    }
+
+    /// A reply or an answer to a claim that exists, with the wrong attempt or from another worker.
+    fn forged(&self, rng: &mut Rng) -> Option<Event> {
+        let claims = self.processes.iter().flat_map(|(&worker, process)| {
+            process
+                .slots
+                .iter()
+                .map(move |(&task, slot)| (worker, task, slot.attempt))
+        });
+        let claims: Vec<(WorkerId, TaskId, Attempt)> = claims.collect();
+        if claims.is_empty() {
+            return None;
+        }
+        let (holder, task, current) = rng.pick(&claims);
+        let (worker, attempt) = match rng.below(3) {
+            0 => (holder, Attempt(current.0 + 1)),
+            1 => (holder, Attempt(current.0 - 1)),
+            _ => (WorkerId(holder.0 + 1), current),
+        };
+        if self.holds(worker, task, attempt) {
+            return None;
+        }
+        Some(match rng.below(3) {
+            0 => Event::TaskFinished {
+                worker,
+                task,
+                attempt,
+                run_ns: 1,
+            },
+            1 => Event::RevokeAnswered {
+                worker,
+                task,
+                attempt,
+                revoked: true,
+            },
+            _ => Event::RevokeAnswered {
+                worker,
+                task,
+                attempt,
+                revoked: false,
+            },
+        })
     }
 
     fn holds(&self, worker: WorkerId, task: TaskId, attempt: Attempt) -> bool {

@@ -1,8 +1,8 @@
 //! Killing everything below a process, from inside a signal handler.
 //!
 //! Owned by the lifeline. It takes no lock and no memory, calls nothing but system calls, and does
-//! not depend on any state of the C library beyond `errno`, which it may spoil: whoever calls it is
-//! about to end. It never waits and never reaps.
+//! not depend on any state of the C library but `errno`, which it spoils: whoever calls it is about to
+//! end. It never waits and never reaps.
 
 use std::ffi::{c_int, c_long};
 
@@ -38,14 +38,22 @@ impl Descendants {
         }
     }
 
+    /// Makes room for the two descriptors that a walk needs, by giving up the standard streams: a
+    /// full table is no excuse for letting a family live on. To be called once, before all walks.
+    pub(crate) fn make_room() {
+        for number in 0..3 {
+            call1(libc::SYS_close, number);
+        }
+    }
+
     /// Sends SIGKILL to everything below `root`, the nearest first. Answers whether there was
     /// anything, ended processes that nobody has waited for included.
     pub(crate) fn kill_below(&mut self, root: i32, by_scan: bool) -> bool {
         self.found.begin_at(root);
         if by_scan {
-            self.scan()
+            self.scan();
         } else {
-            self.walk()
+            self.walk();
         }
         self.found.any
     }
@@ -198,27 +206,16 @@ impl Path {
         self.text(digits.get(digits.len() - used..).unwrap_or_default())
     }
 
-    /// Opens the file. A full table is no excuse for letting a family live on: the standard streams
-    /// are given up, since this process writes nothing any more.
     fn open(&self, flags: c_int) -> Option<Open> {
         let address = self.bytes.as_ptr() as c_long;
         let flags = c_long::from(flags | libc::O_RDONLY | libc::O_CLOEXEC);
-        for given_up in 0..3 {
-            let number = call3(
-                libc::SYS_openat,
-                c_long::from(libc::AT_FDCWD),
-                address,
-                flags,
-            );
-            if number >= 0 {
-                return Some(Open(number));
-            }
-            if last_error() != libc::EMFILE {
-                return None;
-            }
-            call1(libc::SYS_close, given_up);
-        }
-        None
+        let number = call3(
+            libc::SYS_openat,
+            c_long::from(libc::AT_FDCWD),
+            address,
+            flags,
+        );
+        (number >= 0).then_some(Open(number))
     }
 }
 
@@ -329,11 +326,6 @@ fn with_digit(number: Option<i32>, byte: u8) -> Option<i32> {
         .checked_add(i32::from(byte - b'0'))
 }
 
-fn last_error() -> c_int {
-    // SAFETY: the C library gives a pointer to this thread's own number.
-    unsafe { *libc::__errno_location() }
-}
-
 fn call1(call: c_long, first: c_long) -> c_long {
     call3(call, first, 0, 0)
 }
@@ -378,7 +370,7 @@ mod tests {
     fn entries_of_a_folder_are_read_with_a_small_buffer() {
         let mut own = false;
         each_number_in(&Path::new(b"/proc"), &mut [0; 64], |pid| {
-            own |= pid == std::process::id().cast_signed()
+            own |= pid == std::process::id().cast_signed();
         });
         assert!(own);
     }

@@ -101,6 +101,7 @@ fn end_family(ground: &mut Descendants) -> ! {
         libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
         libc::getpid()
     };
+    Descendants::make_room();
     let by_scan = BY_SCAN.load(Ordering::Relaxed);
     let mut empty_rounds = 0;
     for round in 0..ROUNDS_MAX {

@@ -7,6 +7,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub use crate::contract::Fork;
+use crate::process;
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 static COUNTED: AtomicBool = AtomicBool::new(false);
@@ -23,6 +24,18 @@ pub unsafe fn fork() -> io::Result<Fork> {
         -1 => Err(io::Error::last_os_error()),
         0 => Ok(Fork::Child),
         pid => Ok(Fork::Parent(pid)),
+    }
+}
+
+/// Forks a process that has one thread, and refuses (`EBUSY`) one that has more.
+///
+/// Only the calling thread could start another one between the count and the fork, so the child has
+/// every thread that its parent had, and no lock is held by one that does not exist there.
+pub fn fork_alone() -> io::Result<Fork> {
+    match process::thread_count()? {
+        // SAFETY: this process has one thread, as has just been counted.
+        1 => unsafe { fork() },
+        _ => Err(io::Error::from_raw_os_error(libc::EBUSY)),
     }
 }
 

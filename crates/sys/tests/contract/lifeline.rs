@@ -126,8 +126,12 @@ fn lead_a_family(work: fn() -> !) -> ! {
 /// The middle process, the worker and the four of its family that stay.
 const FAMILY: usize = 6;
 
-/// No descriptor is free when the signal comes.
+/// No descriptor is free when the signal comes, and there are more processes than one read of
+/// `/proc` tells.
 fn fill_the_table() -> ! {
+    for _ in 0..300 {
+        forked(|| sleep_for_ever());
+    }
     limits::set_open_files(64).unwrap();
     let mut held = Vec::new();
     while let Ok(file) = File::open("/dev/null") {
@@ -160,11 +164,23 @@ fn lead_a_growing_family() -> ! {
     sleep_for_ever()
 }
 
-/// More than one walk remembers.
+/// How many children one walk cannot look below, for it has no place to remember them.
+const LATE: usize = 50;
+
+/// More than one walk remembers; those that it cannot remember have children of their own.
 fn lead_a_large_family() -> ! {
     arm();
-    for _ in 0..1200 {
+    for _ in 0..1024 {
         forked(|| sleep_for_ever());
+    }
+    for _ in 0..LATE {
+        forked(|| {
+            forked(|| {
+                report();
+                sleep_for_ever()
+            });
+            sleep_for_ever()
+        });
     }
     report();
     sleep_for_ever()
@@ -260,7 +276,7 @@ fn a_thread_that_forks_meanwhile_saves_nobody() {
 
 #[test]
 fn a_family_that_is_larger_than_one_walk_dies() {
-    Family::start("middle", "many_children_worker", 2).must_end_with_the_middle();
+    Family::start("middle", "many_children_worker", 2 + LATE).must_end_with_the_middle();
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn a_file_of_bytes_holds_them() {
     let file = memory::memfd_of(c"test", &bytes).unwrap();
     assert_eq!(memory::read_file(&file, usize::MAX >> 1).unwrap(), bytes);
     assert_eq!(
-        memory::file_len(&memory::memfd_of(c"test", b"").unwrap()).unwrap(),
+        memory::file_len(memory::memfd_of(c"test", b"").unwrap()).unwrap(),
         0
     );
 }

@@ -21,6 +21,7 @@ pub(crate) fn role(role: &str, args: &[String]) -> bool {
         "close_from_full" => close_with_a_full_table(),
         "threads" => count_threads(),
         "generation" => count_forks(),
+        "fork_alone" => fork_with_one_thread_only(),
         "umask" => read_umask(),
         "wait_for_ever" => wait_for_ever(),
         _ => return false,
@@ -349,6 +350,32 @@ fn count_forks() {
     };
     assert_eq!(code(foreign), Some(0));
     assert_eq!(fork::fork_generation(), own);
+}
+
+#[test]
+fn a_process_with_more_than_one_thread_is_not_forked_by_the_safe_call() {
+    succeed("fork_alone");
+}
+
+fn fork_with_one_thread_only() {
+    let pid = match fork::fork_alone().unwrap() {
+        Fork::Child => process::exit_now(5),
+        Fork::Parent(pid) => pid,
+    };
+    let reaped = process::wait_pid(pid, true).unwrap().unwrap();
+    assert_eq!(reaped.status.exited(), Some(5));
+    let (started, seen) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            started.wait();
+            seen.wait();
+        });
+        started.wait();
+        let refused = fork::fork_alone().unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(errno::EBUSY));
+        seen.wait();
+    });
+    assert!(!process::has_children().unwrap());
 }
 
 #[test]

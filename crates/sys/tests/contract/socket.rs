@@ -155,10 +155,10 @@ fn a_full_table_loses_descriptors_but_not_the_order() {
 fn lose_descriptors() {
     let (one, other) = socket::pair().unwrap();
     let files = ["a", "b", "c", "d", "e"].map(file_with);
-    let [a, b, c, d, e] = files.each_ref().map(AsFd::as_fd);
-    send_all(&one, "lost", &[a]);
-    send_all(&one, "part", &[b, c, d]);
-    send_all(&one, "kept", &[e]);
+    let [alone, first, second, third, last] = files.each_ref().map(AsFd::as_fd);
+    send_all(&one, "lost", &[alone]);
+    send_all(&one, "part", &[first, second, third]);
+    send_all(&one, "kept", &[last]);
     let before = limits::open_files().0.unwrap();
     let highest = files.iter().map(AsRawFd::as_raw_fd).max().unwrap();
     let first_free = u64::try_from(highest).unwrap() + 1;

@@ -14,82 +14,66 @@ use crate::child::output_of;
 
 pub(crate) fn role(role: &str, args: &[String]) -> bool {
     match role {
-        "print_contents" => {
-            for number in args {
-                let file = descriptor::own(number.parse().unwrap()).unwrap();
-                let bytes = memory::read_file(&file, 100).unwrap();
-                say(&format!("{number}={} ", String::from_utf8(bytes).unwrap()));
-            }
-        }
-        "print_descriptors" => {
-            let list = std::fs::read_dir("/proc/self/fd").unwrap();
-            let numbers = list.map(|entry| {
-                entry
-                    .unwrap()
-                    .file_name()
-                    .into_string()
-                    .unwrap()
-                    .parse::<RawFd>()
-                    .unwrap()
-            });
-            // The list names its own descriptor, which is closed by the time that it is asked for.
-            let mut open: Vec<RawFd> = numbers.collect();
-            open.retain(|number| std::fs::exists(format!("/proc/self/fd/{number}")).unwrap());
-            open.sort_unstable();
-            say(&format!("{open:?}"));
-        }
-        "print_stdin" => {
-            let mut bytes = Vec::new();
-            let count = std::io::stdin().read_to_end(&mut bytes).unwrap();
-            let target = std::fs::read_link("/proc/self/fd/0").unwrap();
-            say(&format!("{count} {}", target.display()));
-        }
-        "print_signals" => {
-            let status = std::fs::read_to_string("/proc/self/status").unwrap();
-            for line in status
-                .lines()
-                .filter(|line| line.starts_with("SigBlk") || line.starts_with("SigIgn"))
-            {
-                say(&format!("{line}\n"));
-            }
-        }
-        "print_environment" => {
-            let name = OsStr::from_bytes(b"GIVEN");
-            let given = std::env::var_os(name).unwrap_or_default();
-            say(&format!(
-                "{} {:?} {:?}",
-                std::env::vars_os().count(),
-                given.as_bytes(),
-                args
-            ));
-        }
-        "own_once" => {
-            assert_eq!(
-                descriptor::own(-1).unwrap_err().raw_os_error(),
-                Some(errno::EBADF)
-            );
-            assert_eq!(
-                descriptor::own(1000).unwrap_err().raw_os_error(),
-                Some(errno::EBADF)
-            );
-            let owned = descriptor::own(7).unwrap();
-            assert!(fcntl_getfd(&owned).unwrap().contains(FdFlags::CLOEXEC));
-            assert_eq!(
-                descriptor::own(7).unwrap_err().raw_os_error(),
-                Some(errno::EBUSY)
-            );
-            let file = std::fs::File::open("/dev/null").unwrap();
-            assert_eq!(
-                descriptor::own(file.as_raw_fd())
-                    .unwrap_err()
-                    .raw_os_error(),
-                Some(errno::EBUSY)
-            );
-        }
+        "print_contents" => print_contents(args),
+        "print_descriptors" => print_descriptors(),
+        "print_stdin" => print_stdin(),
+        "print_signals" => print_signals(),
+        "print_environment" => print_environment(args),
+        "own_once" => own_once(),
         "place" => place_with_collisions(),
         _ => return false,
     }
     true
+}
+
+fn print_contents(numbers: &[String]) {
+    for number in numbers {
+        let file = descriptor::own(number.parse().unwrap()).unwrap();
+        let bytes = memory::read_file(&file, 100).unwrap();
+        say(&format!("{number}={} ", String::from_utf8(bytes).unwrap()));
+    }
+}
+
+fn print_descriptors() {
+    let list = std::fs::read_dir("/proc/self/fd").unwrap();
+    let names = list.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut open: Vec<RawFd> = names.map(|name| name.parse().unwrap()).collect();
+    // The list names its own descriptor, which is closed by the time that it is asked for.
+    open.retain(|number| std::fs::exists(format!("/proc/self/fd/{number}")).unwrap());
+    open.sort_unstable();
+    say(&format!("{open:?}"));
+}
+
+fn print_stdin() {
+    let mut bytes = Vec::new();
+    let count = std::io::stdin().read_to_end(&mut bytes).unwrap();
+    let target = std::fs::read_link("/proc/self/fd/0").unwrap();
+    say(&format!("{count} {}", target.display()));
+}
+
+fn print_signals() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    for name in ["SigBlk", "SigIgn"] {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        say(&format!("{line}\n"));
+    }
+}
+
+fn print_environment(args: &[String]) {
+    let given = std::env::var_os("GIVEN").unwrap_or_default();
+    let count = std::env::vars_os().count();
+    say(&format!("{count} {:?} {args:?}", given.as_bytes()));
+}
+
+fn own_once() {
+    let refusal = |number| descriptor::own(number).unwrap_err().raw_os_error();
+    assert_eq!(refusal(-1), Some(errno::EBADF));
+    assert_eq!(refusal(1000), Some(errno::EBADF));
+    let owned = descriptor::own(7).unwrap();
+    assert!(fcntl_getfd(&owned).unwrap().contains(FdFlags::CLOEXEC));
+    assert_eq!(refusal(7), Some(errno::EBUSY));
+    let file = std::fs::File::open("/dev/null").unwrap();
+    assert_eq!(refusal(file.as_raw_fd()), Some(errno::EBUSY));
 }
 
 fn say(text: &str) {
@@ -127,10 +111,7 @@ fn place_with_collisions() {
     assert_ne!(apart.as_raw_fd(), at_apart);
     assert_eq!(text_at(apart.as_raw_fd()), "apart");
     // Where one came from is closed, unless something was put there or it was given out again.
-    assert_eq!(
-        apart.as_raw_fd() == at_c || !Path::new(&format!("/proc/self/fd/{at_c}")).exists(),
-        true
-    );
+    assert!(apart.as_raw_fd() == at_c || !Path::new(&format!("/proc/self/fd/{at_c}")).exists());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! How everybody ends, and that nobody is left.
 
 use std::io::PipeWriter;
+use std::ops::Range;
 use std::os::fd::AsFd;
 
 use loky_sys::spawn::{Spawn, spawn};
@@ -29,6 +30,10 @@ pub const TESTS: &[Test] = &[
     (
         "descendants_of_a_leaving_worker_are_killed",
         descendants_of_a_leaving_worker_are_killed,
+    ),
+    (
+        "an_orphan_stays_with_its_living_worker",
+        an_orphan_stays_with_its_living_worker,
     ),
     (
         "processes_of_the_zygote_outlive_workers_only",
@@ -130,17 +135,44 @@ fn descendants_of_a_leaving_worker_are_killed(setting: Setting) {
     witness.expect_all_gone();
 }
 
+fn an_orphan_stays_with_its_living_worker(setting: Setting) {
+    let mut family = Family::start(setting);
+    let (witness, writer) = Witness::new();
+    let mut worker = family.spawn_with(1, b"", &[(&writer, WITNESS)]);
+    drop(writer);
+    let orphan = String::from_utf8(worker.ask(1, "orphan")).unwrap();
+    assert_eq!(
+        process::children_of(worker.pid).unwrap(),
+        [orphan.parse().unwrap()]
+    );
+    live_and_die(&mut family, 2..5);
+    witness.expect_alive();
+    assert_eq!(worker.ask(2, "echo"), b"echo");
+    family.kill_zygote();
+    witness.expect_all_gone();
+}
+
+/// Some workers come and go, each with the search for orphans that follows.
+fn live_and_die(family: &mut Family, ids: Range<u64>) {
+    for id in ids {
+        let mut worker = family.spawn(id);
+        worker.send(1, b"exit 0");
+        family.expect_exited(id);
+    }
+}
+
 fn processes_of_the_zygote_outlive_workers_only(setting: Setting) {
     let mut family = Family::start(setting);
     family
         .control
         .say(&Header::bare(Kind::Preload, 0), b"process", &[]);
-    let mut worker = family.spawn(1);
+    let worker = family.spawn(1);
     let children = process::children_of(family.zygote).unwrap();
     let resident = *children.iter().find(|pid| **pid != worker.pid).unwrap();
     let life = pidfd::open(resident).unwrap().unwrap();
-    worker.send(1, b"exit 0");
+    drop(worker);
     family.expect_exited(1);
+    live_and_die(&mut family, 2..5);
     assert_eq!(process::children_of(family.zygote).unwrap(), [resident]);
     assert!(
         ready(&life, Some(0)).is_none(),

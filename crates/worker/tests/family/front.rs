@@ -1,7 +1,7 @@
 //! The child side of the tests: a front whose tasks are words, such as `exit 3`.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Mutex;
 
@@ -192,6 +192,10 @@ fn run(worker: &mut Worker, task: &TaskIn) {
             descend();
             reply(worker, task, false, b"descended", &[]);
         }
+        "orphan" => {
+            let orphan = orphan();
+            reply(worker, task, false, orphan.to_string().as_bytes(), &[]);
+        }
         "fill" => {
             fill_table();
             reply(worker, task, false, b"full", &[]);
@@ -243,6 +247,30 @@ fn descend() {
             sign(b'g');
         }
         park();
+    }
+}
+
+/// A grandchild whose parent has ended while the worker lives; its number.
+fn orphan() -> i32 {
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    // SAFETY: a worker of the tests has one thread.
+    match unsafe { fork() }.unwrap() {
+        Fork::Child => {
+            // SAFETY: as above.
+            match unsafe { fork() }.unwrap() {
+                Fork::Child => park(),
+                Fork::Parent(orphan) => {
+                    writer.write_all(&orphan.to_le_bytes()).unwrap();
+                    process::exit_now(0);
+                }
+            }
+        }
+        Fork::Parent(middle) => {
+            process::wait_pid(middle, true).unwrap();
+            let mut orphan = [0; 4];
+            reader.read_exact(&mut orphan).unwrap();
+            i32::from_le_bytes(orphan)
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU64;
 use loky_shm::{Ledger, Words};
 use loky_sys::memory::{self, Mapping};
 use loky_sys::spawn::{Spawn, spawn};
-use loky_sys::{pidfd, process, signal, socket};
+use loky_sys::{clock, pidfd, process, signal, socket};
 use loky_wire::limits::{LEDGER_LEN, LEDGER_SLOTS, SPAWN_FDS};
 use loky_wire::{
     Body, DONE_RAISED, Decoder, DoneBody, ExitedBody, Extent, Frame, Header, Kind, Layout, Role,
@@ -132,8 +132,13 @@ impl Link {
     }
 
     fn write(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) {
-        let count = socket::send(&self.socket, &[IoSlice::new(bytes)], descriptors).unwrap();
-        assert_eq!(count, bytes.len());
+        let hang_at_ns = clock::monotonic_ns() + HANG_NS;
+        while let Err(error) = socket::send(&self.socket, &[IoSlice::new(bytes)], descriptors) {
+            // So many descriptors are on their way that the kernel takes no more of them for now.
+            let crowded = error.raw_os_error() == Some(libc::ETOOMANYREFS);
+            assert!(crowded && clock::monotonic_ns() < hang_at_ns, "{error}");
+            std::thread::yield_now();
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! How workers come to be, and what happens where they cannot.
 
-use loky_sys::errno;
+use std::fs::{self, File};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+
+use loky_sys::{errno, process, signal};
 use loky_wire::limits::SPAWN_FDS;
 use loky_wire::{Header, Kind, SPAWN_EXEC, Stream};
 use loky_worker::FORK_REFUSED_ERRNO;
@@ -17,6 +20,10 @@ pub const TESTS: &[Test] = &[
     (
         "extra_descriptors_get_their_numbers",
         extra_descriptors_get_their_numbers,
+    ),
+    (
+        "an_interrupt_reaches_workers_only",
+        an_interrupt_reaches_workers_only,
     ),
     ("a_failed_initializer_is_told", a_failed_initializer_is_told),
     (
@@ -63,24 +70,32 @@ fn the_setup_arrives(setting: Setting) {
 fn extra_descriptors_get_their_numbers(setting: Setting) {
     let mut family = Family::start(setting);
     let (mut witness, writer) = Witness::new();
+    let [null, zero, full] =
+        ["/dev/null", "/dev/zero", "/dev/full"].map(|path| File::open(path).unwrap());
     // An executed worker finds its own descriptors from 3 on, so these numbers are in the way.
-    let mut worker = family.spawn_with(
-        1,
-        b"",
-        &[(&writer, 4), (&writer, 3), (&writer, WITNESS), (&writer, 8)],
-    );
-    drop(writer);
+    let extra: [(&dyn AsFd, RawFd); 4] = [(&null, 4), (&zero, 3), (&writer, WITNESS), (&full, 8)];
+    let mut worker = family.spawn_with(1, b"", &extra);
     assert_eq!(worker.ask(1, "echo"), b"echo");
     worker.send(2, b"hang");
     witness.expect(b'h');
-    for number in [3, 4, 8, WITNESS] {
-        let name = std::fs::read_link(format!("/proc/{}/fd/{number}", worker.pid)).unwrap();
-        assert!(
-            name.to_string_lossy().starts_with("pipe:"),
-            "{number} is {}",
-            name.display()
-        );
+    for (descriptor, number) in extra {
+        let theirs = format!("/proc/{}/fd/{number}", worker.pid);
+        let ours = format!("/proc/self/fd/{}", descriptor.as_fd().as_raw_fd());
+        assert_eq!(fs::read_link(theirs).unwrap(), fs::read_link(ours).unwrap());
     }
+}
+
+fn an_interrupt_reaches_workers_only(setting: Setting) {
+    let mut family = Family::start(setting);
+    drop(family.spawn(1));
+    family.expect_exited(1);
+    process::kill(family.zygote, signal::SIGINT).unwrap();
+    let _worker = family.spawn(2);
+    family.kill(2, signal::SIGINT);
+    assert_eq!(
+        family.expect_exited(2).status.signal(),
+        Some(signal::SIGINT)
+    );
 }
 
 fn a_failed_initializer_is_told(setting: Setting) {
@@ -128,26 +143,32 @@ fn a_full_table_of_the_zygote_fails_one_spawn(setting: Setting) {
     family
         .control
         .say(&Header::bare(Kind::Preload, 0), b"empty", &[]);
-    let mut worker = family.spawn(2);
+    // An order that is read together with the word to make room still finds none, and its answer
+    // tells that there is room now.
+    let mut worker = family.order(2, family_flags(setting), b"", &[]);
+    let answer = family.control.hear().unwrap().0.header;
+    if answer.kind == Kind::SpawnFailed {
+        assert_eq!(answer.aux.cast_signed(), errno::EMFILE);
+        worker = family.order(3, family_flags(setting), b"", &[]);
+        family.expect_spawned(&mut worker);
+    }
+    worker.link.expect(Kind::Ready);
     assert_eq!(worker.ask(1, "echo"), b"echo");
 }
 
 fn a_parent_that_does_not_read_stops_nobody(setting: Setting) {
-    const ORDERS: u64 = 4000;
+    const ORDERS: u64 = 20_000;
     let mut family = Family::start(setting);
     family
         .control
         .say(&Header::bare(Kind::Preload, 0), b"thread", &[]);
-    let null = std::fs::File::open("/dev/null").unwrap();
+    let null = File::open("/dev/null").unwrap();
     let body = [0; 8];
     for id in 1..=ORDERS {
         // A refusal for each is more than the socket holds, and nobody reads them.
         let header = Header::for_worker(Kind::Spawn, id, 0).with_fds(SPAWN_FDS);
-        family.control.say(
-            &header,
-            &body,
-            &[std::os::fd::AsFd::as_fd(&null); SPAWN_FDS as usize],
-        );
+        let descriptors = [null.as_fd(); SPAWN_FDS as usize];
+        family.control.say(&header, &body, &descriptors);
     }
     family.control.expect(Kind::Unfit);
     for id in 1..=ORDERS {

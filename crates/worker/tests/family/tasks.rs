@@ -8,7 +8,7 @@ use loky_wire::{Header, Kind, SlotState};
 use crate::Test;
 use crate::front::WITNESS;
 use crate::parent::{Family, Setting};
-use crate::witness::Witness;
+use crate::witness::{HANG_NS, Witness};
 
 pub const TESTS: &[Test] = &[
     ("a_task_makes_the_round", a_task_makes_the_round),
@@ -151,11 +151,13 @@ fn a_waiting_worker_lets_signal_handlers_run(setting: Setting) {
     let mut worker = family.spawn_with(1, b"", &[(&writer, WITNESS)]);
     drop(writer);
     // A signal that comes before the worker waits interrupts nothing, so it is sent until one does.
-    loop {
+    let hang_at_ns = clock::monotonic_ns() + HANG_NS;
+    while !witness.comes_within(10_000_000) {
+        assert!(
+            clock::monotonic_ns() < hang_at_ns,
+            "no signal interrupts the worker"
+        );
         family.kill(1, signal::SIGUSR1);
-        if witness.comes_within(10_000_000) {
-            break;
-        }
     }
     witness.expect(b'i');
     assert_eq!(worker.ask(1, "echo"), b"echo");

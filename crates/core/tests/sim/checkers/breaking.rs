@@ -9,6 +9,35 @@ use super::{Checker, Line, Verdict, demand};
 pub struct Breaking {
     /// The event of this step must break the pool.
     must_break: bool,
+    /// Ends of workers and of launchers since the last answer, the one of this step included.
+    exits: u32,
+    launcher_deaths: u32,
+}
+
+impl Breaking {
+    fn count(&mut self, record: &Record, event: &Event) {
+        if let Event::WorkerExited { worker, .. } = event
+            && record.workers.contains_key(worker)
+        {
+            self.exits += 1;
+        }
+        self.launcher_deaths += u32::from(*event == Event::LauncherDied);
+    }
+
+    /// A budget is not spent by fewer ends than it bears.
+    fn is_spent(&self, record: &Record, reason: BreakReason) -> bool {
+        let deaths_max = record.config.restart_budget.deaths_max;
+        match reason {
+            BreakReason::RestartBudget(_) => self.exits > deaths_max,
+            BreakReason::LauncherDied => {
+                record.config.on_crash == OnCrash::Break || self.launcher_deaths > deaths_max
+            }
+            BreakReason::WorkerDied(_)
+            | BreakReason::InitializerFailed(_)
+            | BreakReason::SpawnFailed(_)
+            | BreakReason::SetupFailed => true,
+        }
+    }
 }
 
 /// Whether this reason can come from this event.
@@ -73,6 +102,7 @@ impl Checker for Breaking {
         match line {
             Line::Told(_, event) => {
                 self.must_break = breaks_at_once(record, event);
+                self.count(record, event);
                 Ok(())
             }
             Line::Ordered(Effect::BreakPool { reason }) => {
@@ -81,9 +111,20 @@ impl Checker for Breaking {
                 })?;
                 demand(is_told(record, *reason), || {
                     format!("broken by {reason:?} after {:?}", record.event)
+                })?;
+                demand(self.is_spent(record, *reason), || {
+                    format!(
+                        "broken by {reason:?} after {} ends since an answer",
+                        self.exits
+                    )
                 })
             }
             Line::Ordered(Effect::CompleteTask { task, outcome }) => match record.broken {
+                None if matches!(outcome, Outcome::Answered { .. }) => {
+                    self.exits = 0;
+                    self.launcher_deaths = 0;
+                    Ok(())
+                }
                 Some(reason) => demand(*outcome == Outcome::Broken(reason), || {
                     format!("{task} ends as {outcome:?} in a pool broken by {reason:?}")
                 }),

@@ -101,7 +101,29 @@ fn running() -> Vec<Line> {
     lines
 }
 
-/// The same, and the task has been answered.
+/// One worker with one task, whose owner does not want it any more.
+fn cancelling() -> Vec<Line> {
+    let mut lines = prologue();
+    lines.push(told(Event::CancelRequested { task: T1 }));
+    lines
+}
+
+/// Two workers, of which one holds two tasks and the other none.
+fn loaded_and_idle() -> Vec<Line> {
+    let mut lines = answered();
+    lines.extend([
+        submitted(T2),
+        send(W1, T2, 1),
+        submitted(TaskId(3)),
+        send(W1, TaskId(3), 1),
+        rest(1, 2),
+        spawn(W2, 1),
+        told(Event::WorkerReady { worker: W2 }),
+    ]);
+    lines
+}
+
+/// One worker that has run and answered the one task.
 fn answered() -> Vec<Line> {
     let mut lines = running();
     lines.extend([
@@ -158,17 +180,8 @@ fn with(mut lines: Vec<Line>, more: impl IntoIterator<Item = Line>) -> Vec<Line>
 }
 
 fn cases_of_tasks() -> Vec<Case> {
-    let revoke = ordered(Effect::RevokeTask {
-        worker: W1,
-        task: T1,
-        attempt: FIRST,
-    });
     let cancel = told(Event::CancelRequested { task: T1 });
     let answer = Outcome::Answered { worker: W1 };
-    let died = Outcome::Died {
-        worker: W1,
-        attempt: FIRST,
-    };
     let drain = shutdown(ShutdownMode::Drain);
     vec![
         case(
@@ -208,12 +221,19 @@ fn cases_of_tasks() -> Vec<Case> {
         case(
             "executing",
             "executed after it was cancelled",
-            with(
-                prologue(),
-                [cancel.clone(), complete(T1, Outcome::Cancelled)],
-            ),
+            with(prologue(), [cancel, complete(T1, Outcome::Cancelled)]),
             started(T1, W1),
         ),
+    ]
+}
+
+fn cases_of_endings() -> Vec<Case> {
+    let cancel = told(Event::CancelRequested { task: T1 });
+    let died = Outcome::Died {
+        worker: W1,
+        attempt: FIRST,
+    };
+    vec![
         case(
             "cancelling",
             "cancelled while it runs",
@@ -229,7 +249,7 @@ fn cases_of_tasks() -> Vec<Case> {
         case(
             "cancelling",
             "a wish forgotten",
-            with(prologue(), [cancel.clone()]),
+            with(prologue(), [cancel]),
             rest(1, 1),
         ),
         case(
@@ -244,10 +264,20 @@ fn cases_of_tasks() -> Vec<Case> {
             with(running(), [exited(W1, &[T1])]),
             rest(0, 1),
         ),
+    ]
+}
+
+fn cases_of_revoking() -> Vec<Case> {
+    let revoke = ordered(Effect::RevokeTask {
+        worker: W1,
+        task: T1,
+        attempt: FIRST,
+    });
+    vec![
         case(
             "revoking",
             "asked for twice",
-            with(prologue(), [revoke.clone()]),
+            with(cancelling(), [revoke.clone()]),
             revoke.clone(),
         ),
         case("revoking", "not held", answered(), revoke.clone()),
@@ -255,8 +285,9 @@ fn cases_of_tasks() -> Vec<Case> {
             "revoking",
             "known to have started",
             with(
-                running(),
+                cancelling(),
                 [
+                    started(T1, W1),
                     revoke.clone(),
                     told(Event::RevokeAnswered {
                         worker: W1,
@@ -270,9 +301,25 @@ fn cases_of_tasks() -> Vec<Case> {
         ),
         case(
             "working",
+            "idles beside a loaded one",
+            loaded_and_idle(),
+            rest(2, 2),
+        ),
+        case(
+            "working",
             "waits beside an idle worker",
             with(answered(), [submitted(T2)]),
             rest(1, 1),
+        ),
+        case(
+            "revoking",
+            "for nobody",
+            prologue(),
+            ordered(Effect::RevokeTask {
+                worker: W1,
+                task: T1,
+                attempt: FIRST,
+            }),
         ),
         case(
             "working",
@@ -327,10 +374,6 @@ fn cases_of_workers() -> Vec<Case> {
     let ask = ordered(Effect::AskToLeave { worker: W1 });
     let kill = ordered(Effect::KillWorker { worker: W1 });
     let condemned = told(Event::WorkerCondemned { worker: W1 });
-    let failed = told(Event::SpawnFailed {
-        worker: W1,
-        errno: 11,
-    });
     vec![
         case(
             "departing",
@@ -364,6 +407,15 @@ fn cases_of_workers() -> Vec<Case> {
             with(prologue(), [condemned]),
             rest(0, 1),
         ),
+    ]
+}
+
+fn cases_of_spawning_and_timing() -> Vec<Case> {
+    let failed = told(Event::SpawnFailed {
+        worker: W1,
+        errno: 11,
+    });
+    vec![
         case("spawning", "before the first task", vec![], spawn(W1, 0)),
         case("spawning", "one place for two", prologue(), spawn(W2, 0)),
         case(
@@ -407,15 +459,9 @@ fn prologue_of_idle() -> Vec<Line> {
     lines
 }
 
-fn cases_of_pools() -> Vec<Case> {
+fn cases_of_breaking() -> Vec<Case> {
     let reason = BreakReason::WorkerDied(W1);
     let broken = ordered(Effect::BreakPool { reason });
-    let stopped = ordered(Effect::Stopped);
-    let drain = shutdown(ShutdownMode::Drain);
-    let kill = shutdown(ShutdownMode::Kill);
-    let settled = ordered(Effect::ResizeSettled);
-    let resize = told(Event::ResizeRequested { workers: 2 });
-    let stop = with(vec![drain.clone()], [stopped.clone()]);
     vec![
         case("breaking", "broken for nothing", prologue(), broken.clone()),
         case(
@@ -438,10 +484,29 @@ fn cases_of_pools() -> Vec<Case> {
         )),
         case(
             "breaking",
+            "within the budget",
+            with(prologue(), [exited(W1, &[])]),
+            ordered(Effect::BreakPool {
+                reason: BreakReason::RestartBudget(W1),
+            }),
+        ),
+        case(
+            "breaking",
             "broken tasks",
             prologue(),
             complete(T1, Outcome::Broken(reason)),
         ),
+    ]
+}
+
+fn cases_of_ending_and_resizing() -> Vec<Case> {
+    let stopped = ordered(Effect::Stopped);
+    let drain = shutdown(ShutdownMode::Drain);
+    let kill = shutdown(ShutdownMode::Kill);
+    let settled = ordered(Effect::ResizeSettled);
+    let resize = told(Event::ResizeRequested { workers: 2 });
+    let stop = with(vec![drain.clone()], [stopped.clone()]);
+    vec![
         case("ending", "stopped unasked", vec![], stopped.clone()),
         case(
             "ending",
@@ -481,11 +546,19 @@ fn cases_of_pools() -> Vec<Case> {
 }
 
 fn all_cases() -> Vec<Case> {
-    let mut cases = cases_of_tasks();
-    cases.extend(cases_of_sending());
-    cases.extend(cases_of_workers());
-    cases.extend(cases_of_pools());
-    cases
+    [
+        cases_of_tasks(),
+        cases_of_endings(),
+        cases_of_revoking(),
+        cases_of_sending(),
+        cases_of_workers(),
+        cases_of_spawning_and_timing(),
+        cases_of_breaking(),
+        cases_of_ending_and_resizing(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Panel {
                 Box::new(ordering::Ordering),
                 Box::new(resizing::Resizing::default()),
                 Box::new(revoking::Revoking),
-                Box::new(sending::Sending::default()),
+                Box::new(sending::Sending),
                 Box::new(spawning::Spawning::default()),
                 Box::new(timing::Timing::default()),
                 Box::new(working::Working),

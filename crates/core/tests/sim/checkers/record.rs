@@ -10,6 +10,7 @@ use loky_core::{
 use super::Line;
 
 /// A task, as seen.
+#[expect(clippy::struct_excessive_bools, reason = "what was seen, fact by fact")]
 #[derive(Clone, Default, Debug)]
 pub struct TaskSeen {
     /// It came when the pool accepted none.
@@ -26,6 +27,7 @@ pub struct TaskSeen {
 }
 
 /// A worker that is ordered or exists, as seen.
+#[expect(clippy::struct_excessive_bools, reason = "what was seen, fact by fact")]
 #[derive(Clone, Default, Debug)]
 pub struct WorkerSeen {
     pub index: u32,
@@ -36,7 +38,8 @@ pub struct WorkerSeen {
     pub condemned: bool,
     pub killed: bool,
     pub exited: bool,
-    pub held: BTreeSet<TaskId>,
+    /// In the order of sending.
+    pub held: Vec<TaskId>,
     /// Tasks sent and not withdrawn.
     pub sent: u32,
     pub idle_since_ns: u64,
@@ -51,9 +54,14 @@ impl WorkerSeen {
     pub fn is_working(&self) -> bool {
         self.ready && !self.is_leaving()
     }
+
+    pub fn is_idle(&self) -> bool {
+        self.is_working() && self.held.is_empty()
+    }
 }
 
 /// The chronicle, summed up.
+#[expect(clippy::struct_excessive_bools, reason = "what was seen, fact by fact")]
 #[derive(Clone, Debug)]
 pub struct Record {
     pub config: Config,
@@ -135,6 +143,17 @@ impl Record {
             .collect()
     }
 
+    /// How many tasks are being taken from one worker for another.
+    pub fn moving(&self) -> usize {
+        let wished = |task| self.tasks.get(task).is_some_and(|seen| seen.cancel);
+        self.revoking.iter().filter(|task| !wished(task)).count()
+    }
+
+    /// How many workers have nothing to do.
+    pub fn idle(&self) -> usize {
+        self.workers.values().filter(|seen| seen.is_idle()).count()
+    }
+
     pub fn enter(&mut self, line: &Line) {
         match line {
             Line::Told(now_ns, event) => {
@@ -201,8 +220,11 @@ impl Record {
             }
             Event::WorkerExited { worker, .. } => self.enter_exit(*worker),
             Event::SetupFailed => {
-                let unmade = self.workers.extract_if(.., |_, seen| !seen.spawned);
-                self.abandoned.extend(unmade);
+                let (made, unmade) = std::mem::take(&mut self.workers)
+                    .into_iter()
+                    .partition(|(_, seen)| seen.spawned);
+                self.workers = made;
+                self.abandoned = unmade;
             }
             Event::TimerFired => self.armed_at_ns = None,
             Event::ResizeRequested { workers } => self.enter_resize(*workers),
@@ -265,7 +287,7 @@ impl Record {
             seen.holder = None;
             self.queued.insert(task);
             self.with(worker, |seen| {
-                seen.held.remove(&task);
+                seen.held.retain(|&held| held != task);
                 seen.sent -= 1;
                 seen.idle_since_ns = now_ns;
             });
@@ -320,7 +342,7 @@ impl Record {
                 }
                 let task = *task;
                 self.with(*worker, |seen| {
-                    seen.held.insert(task);
+                    seen.held.push(task);
                     seen.sent += 1;
                 });
             }
@@ -362,7 +384,7 @@ impl Record {
         let now_ns = self.now_ns;
         if let Some(worker) = holder {
             self.with(worker, |seen| {
-                seen.held.remove(&task);
+                seen.held.retain(|&held| held != task);
                 seen.idle_since_ns = now_ns;
             });
         }

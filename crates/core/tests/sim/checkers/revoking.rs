@@ -1,9 +1,10 @@
 //! A withdrawal names a task that is there, is not being withdrawn, and is not known to have
-//! started.
+//! started; one that serves another worker takes no more than that one can use, and not the next in
+//! turn.
 
-use loky_core::Effect;
+use loky_core::{Effect, Event, ShutdownMode, WorkerId};
 
-use super::record::Record;
+use super::record::{Record, WorkerSeen};
 use super::{Checker, Line, Verdict, demand};
 
 pub struct Revoking;
@@ -29,6 +30,31 @@ impl Checker for Revoking {
         demand(!seen.revoking, || format!("{task} is withdrawn twice"))?;
         demand(!seen.claimed, || {
             format!("{task} is withdrawn and has started")
+        })?;
+        if seen.cancel || !is_for_another(record, *worker) {
+            return Ok(());
+        }
+        let idle = record.idle();
+        demand(record.moving() < idle, || {
+            format!("{task} is withdrawn for nobody of {idle}")
+        })?;
+        let oldest = record
+            .workers
+            .get(worker)
+            .and_then(|seen| seen.held.first());
+        demand(oldest != Some(task), || {
+            format!("{task} is withdrawn and comes next")
         })
     }
+}
+
+/// Whether a task can only be withdrawn from this worker because another has nothing to do.
+fn is_for_another(record: &Record, worker: WorkerId) -> bool {
+    let resized = matches!(record.event, Some(Event::ResizeRequested { .. }));
+    let cancels = record.shutdown >= Some(ShutdownMode::CancelPending);
+    let works = record
+        .workers
+        .get(&worker)
+        .is_some_and(WorkerSeen::is_working);
+    works && !resized && !cancels
 }

@@ -5,7 +5,6 @@ use loky_core::Effect;
 use super::record::Record;
 use super::{Checker, Line, Verdict, demand};
 
-#[derive(Default)]
 pub struct Sending;
 
 impl Checker for Sending {

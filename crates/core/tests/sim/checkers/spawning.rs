@@ -76,24 +76,24 @@ impl Checker for Spawning {
                 })?;
                 // A worker that was sent away before it was there cannot be told from outside.
                 let strict = !record.ever_shrunk && record.accepts();
-                let live = record
+                let there = record
                     .workers
                     .values()
                     .filter(|seen| !seen.is_leaving() && (strict || seen.spawned));
-                let live = live.count();
-                demand(live <= size, || {
-                    format!("{live} workers are there, {size} may be")
+                let there = there.count();
+                demand(there <= size, || {
+                    format!("{there} workers are there, {size} may be")
                 })?;
                 let submitted = matches!(record.event, Some(Event::TaskSubmitted { .. }));
                 let refused = record.now_ns < self.not_before_ns || record.ever_shrunk;
                 if submitted && record.accepts() && !refused && self.not_before_ns == 0 {
-                    let doomed = record
+                    let condemned = record
                         .workers
                         .values()
                         .filter(|seen| seen.condemned)
                         .count();
-                    demand(live + doomed >= size, || {
-                        format!("{live} workers after a submission, {size} should be there")
+                    demand(there + condemned >= size, || {
+                        format!("{there} workers after a submission, {size} should be there")
                     })?;
                 }
                 Ok(())

@@ -1,9 +1,20 @@
-//! Nobody has nothing to do while a task waits, and no waiting task is without hope.
+//! Nobody has nothing to do while a task waits or could be had from another, and no waiting task
+//! is without hope.
 
-use super::record::Record;
+use super::record::{Record, WorkerSeen};
 use super::{Checker, Line, Verdict, demand};
 
 pub struct Working;
+
+/// Whether another worker could take one of its tasks: any but the oldest that may not have
+/// started.
+fn has_to_give(record: &Record, seen: &WorkerSeen) -> bool {
+    let open = |task| {
+        let seen = record.tasks.get(task);
+        seen.is_some_and(|seen| !seen.revoking && !seen.claimed)
+    };
+    seen.is_working() && seen.held.iter().skip(1).any(open)
+}
 
 impl Checker for Working {
     fn name(&self) -> &'static str {
@@ -14,16 +25,18 @@ impl Checker for Working {
         let Line::Rest { .. } = line else {
             return Ok(());
         };
+        let idle = record.idle();
+        if idle > record.moving() {
+            let giver = record
+                .workers
+                .iter()
+                .find(|(_, seen)| has_to_give(record, seen));
+            demand(giver.is_none(), || format!("one idles beside {giver:?}"))?;
+        }
         let Some(waiting) = record.queued.first() else {
             return Ok(());
         };
-        let idle = record
-            .workers
-            .iter()
-            .find(|(_, seen)| seen.is_working() && seen.held.is_empty());
-        demand(idle.is_none(), || {
-            format!("{waiting} waits while one idles: {idle:?}")
-        })?;
+        demand(idle == 0, || format!("{waiting} waits while {idle} idle"))?;
         let hope = record
             .workers
             .values()

@@ -1,0 +1,269 @@
+//! How a pool is to be, before it is one.
+//!
+//! Owned by whoever describes it. It starts nothing.
+
+use std::ffi::{OsStr, OsString};
+use std::num::NonZero;
+use std::time::Duration;
+
+use loky_engine::config::{self, CoreConfig, PoolConfig};
+
+use crate::error::Error;
+use crate::executor::ProcessPoolExecutor;
+use crate::launch;
+use crate::reusable;
+use crate::setup::{Prologue, Surroundings};
+use crate::task::Task;
+
+/// What the death of a worker means for the other tasks.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum OnCrash {
+    /// Nothing: it costs the task that it was running. The worker is replaced, and what it had not
+    /// begun runs elsewhere.
+    #[default]
+    Recover,
+    /// The pool is broken: every task that has not ended gets the same error.
+    Break,
+}
+
+/// How worker processes are made.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Launcher {
+    /// By a fork of a process that has been executed once. If that has more than one thread when
+    /// `init` is called, as under a test harness, workers are executed.
+    #[default]
+    Fork,
+    /// By executing the program for each.
+    Exec,
+}
+
+/// What a variable of the environment is to be in the workers; `None`: not there.
+type Variable = (OsString, Option<OsString>);
+
+/// A pool that is being described. See [`ProcessPoolExecutor::builder`].
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use loky::{OnCrash, ProcessPoolExecutor};
+///
+/// let pool = ProcessPoolExecutor::builder()
+///     .workers(4)
+///     .idle_timeout(Duration::from_secs(60))
+///     .on_crash(OnCrash::Break)
+///     .env("OMP_NUM_THREADS", "1")
+///     .build()?;
+/// # Ok::<(), loky::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a description makes no pool: call `build`"]
+pub struct Builder {
+    workers: Option<usize>,
+    idle_timeout: Option<Duration>,
+    on_crash: OnCrash,
+    launcher: Launcher,
+    tasks_per_worker_max: Option<u32>,
+    segment_budget_bytes: u64,
+    variables: Vec<Variable>,
+    clears_environment: bool,
+    preload: Option<Prologue>,
+    initializer: Option<Prologue>,
+    /// A task that cannot be named, to be told by `build`.
+    refused: Option<&'static str>,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            workers: None,
+            idle_timeout: None,
+            on_crash: OnCrash::default(),
+            launcher: Launcher::default(),
+            tasks_per_worker_max: None,
+            segment_budget_bytes: config::SEGMENT_BUDGET_BYTES,
+            variables: Vec::new(),
+            clears_environment: false,
+            preload: None,
+            initializer: None,
+            refused: None,
+        }
+    }
+
+    /// How many workers; as many as there are processors for this process, where nothing is said.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// How long a worker may be without a task before it leaves; for ever, where nothing is said.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = Some(timeout);
+        self
+    }
+
+    /// What the death of a worker means for the other tasks.
+    pub fn on_crash(mut self, on_crash: OnCrash) -> Self {
+        self.on_crash = on_crash;
+        self
+    }
+
+    /// How worker processes are made.
+    pub fn launcher(mut self, launcher: Launcher) -> Self {
+        self.launcher = launcher;
+        self
+    }
+
+    /// Replaces each worker after so many tasks, such as for native code that leaks.
+    pub fn tasks_per_worker(mut self, tasks: u32) -> Self {
+        self.tasks_per_worker_max = Some(tasks);
+        self
+    }
+
+    /// How many bytes of [buffers](crate::Buffer) may be on their way to workers or in use by them
+    /// before further tasks with large buffers wait; 1 GiB, where nothing is said.
+    pub fn segment_budget_bytes(mut self, bytes: u64) -> Self {
+        self.segment_budget_bytes = bytes;
+        self
+    }
+
+    /// Sets a variable of the workers' environment, which is otherwise that of this program at the
+    /// time when the first worker is needed.
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        let value = value.as_ref().to_owned();
+        self.variables.push((name.as_ref().to_owned(), Some(value)));
+        self
+    }
+
+    /// Takes a variable out of the workers' environment.
+    pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
+        self.variables.push((name.as_ref().to_owned(), None));
+        self
+    }
+
+    /// Gives the workers no variables but those that [`env`](Self::env) names afterwards.
+    pub fn env_clear(mut self) -> Self {
+        self.variables.clear();
+        self.clears_environment = true;
+        self
+    }
+
+    /// A task that is run once before the first worker is forked, so that all of them have what it
+    /// loads. It must leave no thread behind: otherwise workers are executed from then on, and each
+    /// runs it for itself. If it panics the pool is broken.
+    pub fn preload<T: Task<Args = ()>>(mut self, task: T) -> Self {
+        let _ = task;
+        self.preload = self.prologue::<T>(&());
+        self
+    }
+
+    /// A task that each worker runs before its first one. If it panics the pool is broken.
+    pub fn initializer<T: Task>(mut self, task: T, args: &T::Args) -> Self {
+        let _ = task;
+        self.initializer = self.prologue::<T>(args);
+        self
+    }
+
+    /// Makes the pool. Nothing is started before the first task.
+    ///
+    /// # Errors
+    /// [`NotInitialized`](Error::NotInitialized) where `loky::init()` has not been called,
+    /// [`Config`](Error::Config) where a number is out of range, [`Resource`](Error::Resource) where
+    /// no thread can be started.
+    pub fn build(self) -> Result<ProcessPoolExecutor, Error> {
+        if let Some(name) = self.refused {
+            return Err(Error::Config {
+                name,
+                must: "a listed task whose arguments can be written and hold no large buffers",
+            });
+        }
+        let command = launch::zygote_command(self.preload.as_ref(), self.environment())?;
+        let config = PoolConfig {
+            core: CoreConfig {
+                workers: worker_count(self.worker_number())?,
+                on_crash: match self.on_crash {
+                    OnCrash::Recover => config::OnCrash::Recover,
+                    OnCrash::Break => config::OnCrash::Break,
+                },
+                idle_timeout_ns: self.idle_timeout.map(nanoseconds),
+                tasks_per_worker_max: self.tasks_per_worker_max,
+                restart_budget: config::RestartBudget::for_workers(worker_count(
+                    self.worker_number(),
+                )?),
+                ..CoreConfig::default()
+            },
+            launcher: match self.launcher {
+                Launcher::Fork => config::Launcher::Zygote,
+                Launcher::Exec => config::Launcher::Exec,
+            },
+            command,
+            segment_budget_bytes: self.segment_budget_bytes,
+        };
+        let initializer = self.initializer;
+        ProcessPoolExecutor::start(config, Surroundings { initializer })
+    }
+
+    /// The pool that this whole program has in common, made to be like this: see
+    /// [`get_reusable_executor`](crate::get_reusable_executor).
+    pub fn reuse(self) -> Result<ProcessPoolExecutor, Error> {
+        reusable::like(self)
+    }
+
+    pub(crate) fn worker_number(&self) -> usize {
+        self.workers.unwrap_or_else(processors)
+    }
+
+    /// Whether a pool that was made from one of the two serves the other, up to its size.
+    pub(crate) fn differs_in_size_alone(&self, other: &Self) -> bool {
+        let resized = Self {
+            workers: self.workers,
+            ..other.clone()
+        };
+        *self == resized
+    }
+
+    fn prologue<T: Task>(&mut self, args: &T::Args) -> Option<Prologue> {
+        let prologue = Prologue::new::<T>(args);
+        if prologue.is_none() {
+            self.refused = Some(T::entry().name());
+        }
+        prologue
+    }
+
+    /// The environment of the launcher; `None` is that of this process at its start.
+    fn environment(&self) -> Option<Vec<(OsString, OsString)>> {
+        if self.variables.is_empty() && !self.clears_environment {
+            return None;
+        }
+        let mut environment: Vec<(OsString, OsString)> = if self.clears_environment {
+            Vec::new()
+        } else {
+            std::env::vars_os().collect()
+        };
+        for (name, value) in &self.variables {
+            environment.retain(|(known, _)| known != name);
+            environment.extend(value.clone().map(|value| (name.clone(), value)));
+        }
+        Some(environment)
+    }
+}
+
+/// A number of workers that a pool can have.
+pub(crate) fn worker_count(workers: usize) -> Result<u32, Error> {
+    const MOST: u32 = 65_536;
+    let count = u32::try_from(workers).unwrap_or(u32::MAX);
+    if (1..=MOST).contains(&count) {
+        Ok(count)
+    } else {
+        Err(Error::Config {
+            name: "workers",
+            must: "from 1 to 65536",
+        })
+    }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,286 @@
+//! The pool as its user sees it.
+//!
+//! Owned by whoever holds a handle; the pool ends with the last one. It decides nothing: the engine
+//! does, and the courier brings what comes of it.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use loky_engine::ShutdownMode;
+use loky_engine::config::PoolConfig;
+use loky_engine::front::{Buffer, Front, TaskPayload};
+use loky_engine::pool::Pool;
+
+use crate::builder::Builder;
+use crate::codec::Encoded;
+use crate::courier::{Courier, Errand};
+use crate::error::Error;
+use crate::future::TaskFuture;
+use crate::map::Map;
+use crate::setup::Surroundings;
+use crate::slot::Slot;
+use crate::task::{Listed, Task, encode_call};
+
+pub use loky_engine::pool::WorkerProcess;
+
+/// How long one of several waits for the end of a pool lasts.
+const WAIT: Duration = Duration::from_secs(3600);
+
+/// A pool of worker processes, which run tasks.
+///
+/// No process is started before the first task is submitted. A clone is another handle of the same
+/// pool. When the last handle goes, the pool takes no more tasks, finishes those that it has, and
+/// ends; the futures that are left still get their results. Call [`shutdown`](Self::shutdown) to wait
+/// for that. The end of this program ends every worker at once.
+///
+/// ```
+/// use loky::ProcessPoolExecutor;
+///
+/// #[loky::task]
+/// fn square(x: u64) -> u64 {
+///     x * x
+/// }
+///
+/// fn main() -> Result<(), loky::Error> {
+///     loky::init();
+///     let pool = ProcessPoolExecutor::new(2)?;
+///     assert_eq!(pool.submit(square, 12)?.wait()?, 144);
+///     pool.shutdown()
+/// }
+/// ```
+#[derive(Clone)]
+pub struct ProcessPoolExecutor {
+    handle: Arc<Handle>,
+}
+
+/// What the handles of one pool have together. Its end is the wish that the pool end.
+struct Handle {
+    inner: Arc<Inner>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // A fork's copy of the pool refuses, and a fault has ended all tasks: nothing is left to do.
+        drop(self.inner.pool.shut_down(ShutdownMode::Drain));
+    }
+}
+
+/// The pool itself, which futures hold too.
+pub(crate) struct Inner {
+    pub(crate) pool: Pool,
+    pub(crate) courier: Arc<Courier>,
+    surroundings: Surroundings,
+    /// How many workers were asked for last.
+    size: AtomicUsize,
+    closed: AtomicBool,
+}
+
+impl ProcessPoolExecutor {
+    /// A pool of this many workers, with all else as [`Builder`] has it.
+    pub fn new(workers: usize) -> Result<Self, Error> {
+        Self::builder().workers(workers).build()
+    }
+
+    /// A pool to be described further.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn start(config: PoolConfig, surroundings: Surroundings) -> Result<Self, Error> {
+        let size = usize::try_from(config.core.workers).unwrap_or(usize::MAX);
+        let (courier, errands) = Courier::new();
+        let courier = Arc::new(courier);
+        let pool = Pool::new(config, Arc::clone(&courier) as Arc<dyn Front>);
+        let inner = Arc::new(Inner {
+            pool,
+            courier,
+            surroundings,
+            size: AtomicUsize::new(size),
+            closed: AtomicBool::new(false),
+        });
+        let for_errands = Arc::downgrade(&inner);
+        std::thread::Builder::new()
+            .name("loky-errands".to_owned())
+            .spawn(move || run_errands(&for_errands, &errands))
+            .map_err(|source| Error::Resource {
+                what: "start a thread",
+                source,
+            })?;
+        Ok(Self {
+            handle: Arc::new(Handle { inner }),
+        })
+    }
+
+    /// Hands a task over to the pool. Its arguments are written at once, so they are what they are
+    /// now.
+    ///
+    /// Arguments are `()` for a task without any, the argument itself for one, and a tuple for more.
+    ///
+    /// # Errors
+    /// [`Encode`](Error::Encode) where the arguments cannot be written; [`Shutdown`](Error::Shutdown),
+    /// [`BrokenProcessPool`](Error::BrokenProcessPool), [`TerminatedWorker`](Error::TerminatedWorker)
+    /// where the pool takes no more tasks, and why; [`Forked`](Error::Forked) in a fork of this
+    /// process. How the task itself fails is told by its future.
+    pub fn submit<T: Task>(&self, task: T, args: T::Args) -> Result<TaskFuture<T::Output>, Error> {
+        // The value only says which type it is.
+        let _ = task;
+        let call = encode_call::<T>(&args)?;
+        drop(args);
+        let slot = Arc::new(Slot::new(<T as Listed>::entry().name()));
+        let inner = &self.handle.inner;
+        let id = inner
+            .pool
+            .submit(payload(call))
+            .map_err(|error| Error::refused(error, inner.courier.breakage()))?;
+        inner.courier.expect(id, &slot);
+        inner.answer_setup();
+        Ok(TaskFuture::new(Arc::clone(inner), id, slot))
+    }
+
+    /// Runs a task for each of `inputs`; the results come in their order.
+    ///
+    /// Inputs are taken as results are asked for, and some ahead of that:
+    /// see [`Map::look_ahead`]. An error is the result of the one task that it is about. What has not
+    /// begun when the iterator is dropped is cancelled.
+    pub fn map<T, I>(&self, task: T, inputs: I) -> Map<T, I::IntoIter>
+    where
+        T: Task,
+        I: IntoIterator<Item = T::Args>,
+    {
+        Map::new(self.clone(), task, inputs.into_iter())
+    }
+
+    /// The worker processes that there are, by their place in the pool.
+    pub fn workers(&self) -> Vec<WorkerProcess> {
+        self.handle.inner.pool.workers()
+    }
+
+    /// Changes the number of workers. Workers that are too many leave when they have finished what
+    /// they have.
+    pub fn resize(&self, workers: usize) -> Result<(), Error> {
+        let inner = &self.handle.inner;
+        let count = crate::builder::worker_count(workers)?;
+        inner.asked(inner.pool.resize(count))?;
+        inner.size.store(workers, Ordering::Relaxed);
+        inner.answer_setup();
+        Ok(())
+    }
+
+    /// Takes no more tasks, finishes those that there are, and waits for the end of all workers.
+    pub fn shutdown(&self) -> Result<(), Error> {
+        self.close()?;
+        self.wait_stopped(None).map(drop)
+    }
+
+    /// As [`shutdown`](Self::shutdown), and waits no longer than this; whether the pool has ended.
+    pub fn shutdown_timeout(&self, timeout: Duration) -> Result<bool, Error> {
+        self.close()?;
+        self.wait_stopped(Instant::now().checked_add(timeout))
+    }
+
+    /// Takes no more tasks, and waits for nothing: those that there are go on.
+    pub fn close(&self) -> Result<(), Error> {
+        self.handle.inner.shut_down(ShutdownMode::Drain)
+    }
+
+    /// Kills all workers, and waits for their end. Every task that has not ended gets
+    /// [`Shutdown`](Error::Shutdown).
+    pub fn shutdown_now(&self) -> Result<(), Error> {
+        self.handle.inner.shut_down(ShutdownMode::Kill)?;
+        self.wait_stopped(None).map(drop)
+    }
+
+    /// Whether the pool is broken: it takes no more tasks, and a new one can be made.
+    pub fn is_broken(&self) -> bool {
+        self.handle.inner.courier.breakage().is_some()
+    }
+
+    /// How many workers were asked for last.
+    pub(crate) fn size(&self) -> usize {
+        self.handle.inner.size.load(Ordering::Relaxed)
+    }
+
+    /// Whether it takes tasks: it is neither broken nor shut down, and belongs to this process.
+    pub(crate) fn is_usable(&self) -> bool {
+        let inner = &self.handle.inner;
+        inner.pool.is_own() && !self.is_broken() && !inner.closed.load(Ordering::Relaxed)
+    }
+
+    fn wait_stopped(&self, deadline: Option<Instant>) -> Result<bool, Error> {
+        let inner = &self.handle.inner;
+        loop {
+            let left = deadline.map_or(WAIT, |deadline| {
+                deadline.saturating_duration_since(Instant::now())
+            });
+            if inner.asked(inner.pool.wait_stopped(left.min(WAIT)))? {
+                return Ok(true);
+            }
+            if left == Duration::ZERO {
+                return Ok(false);
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for ProcessPoolExecutor {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("ProcessPoolExecutor")
+            .field("workers", &self.workers())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// A call to the engine, its refusal as an error of this crate.
+    fn asked<T>(&self, answer: Result<T, loky_engine::error::EngineError>) -> Result<T, Error> {
+        answer.map_err(|error| Error::refused(error, self.courier.breakage()))
+    }
+
+    fn shut_down(&self, mode: ShutdownMode) -> Result<(), Error> {
+        self.closed.store(true, Ordering::Relaxed);
+        self.asked(self.pool.shut_down(mode))
+    }
+
+    /// Describes the surroundings of workers where that is wanted. A refusal belongs to a pool that
+    /// has ended or that tells its fault itself.
+    fn answer_setup(&self) {
+        if !self.courier.takes_setup() {
+            return;
+        }
+        let answered = match self.surroundings.describe() {
+            Some(blob) => self.pool.provide_setup(&blob, Vec::new()),
+            None => self.pool.setup_failed(),
+        };
+        if answered.is_err() {
+            drop(self.pool.setup_failed());
+        }
+    }
+}
+
+fn payload(call: Encoded) -> TaskPayload {
+    let buffers = call.buffers.into_iter();
+    TaskPayload {
+        stream: call.stream,
+        buffers: buffers
+            .map(|buffer| Box::new(buffer) as Box<dyn Buffer>)
+            .collect(),
+    }
+}
+
+/// The thread for errands. It keeps no pool alive, and ends with it.
+fn run_errands(pool: &Weak<Inner>, errands: &Receiver<Errand>) {
+    while let Ok(errand) = errands.recv() {
+        match errand {
+            Errand::Wake(waker) => waker.wake(),
+            Errand::DescribeSetup => {
+                if let Some(inner) = pool.upgrade() {
+                    inner.answer_setup();
+                }
+            }
+            Errand::End => return,
+        }
+    }
+}

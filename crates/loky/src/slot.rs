@@ -1,0 +1,155 @@
+//! Where the end of one task is put down, and who waits for it.
+//!
+//! Shared by the future of the task and by the courier, which fills it under the pool's lock: so
+//! filling wakes threads, and hands wakers over to somebody else, but never calls them.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use loky_engine::front::TaskEnd;
+
+/// The end of one task.
+pub(crate) struct Slot {
+    task: &'static str,
+    end: OnceLock<TaskEnd>,
+    watchers: Mutex<Watchers>,
+    filled: Condvar,
+}
+
+#[derive(Default)]
+struct Watchers {
+    /// How many threads wait: nobody is woken by a call of the system where nobody waits.
+    threads: usize,
+    waker: Option<Waker>,
+    arrivals: Option<(Arc<Arrivals>, u64)>,
+}
+
+impl Slot {
+    pub(crate) fn new(task: &'static str) -> Self {
+        Self {
+            task,
+            end: OnceLock::new(),
+            watchers: Mutex::default(),
+            filled: Condvar::new(),
+        }
+    }
+
+    /// The name of the task.
+    pub(crate) fn task(&self) -> &'static str {
+        self.task
+    }
+
+    /// The end, if it has come.
+    pub(crate) fn end(&self) -> Option<&TaskEnd> {
+        self.end.get()
+    }
+
+    /// Puts the end down. The waker, if any, is to be called by whoever may.
+    pub(crate) fn fill(&self, end: TaskEnd) -> Option<Waker> {
+        let mut watchers = self.lock();
+        // A task ends once; a second end would be a fault of the engine, and the first one counts.
+        let is_first = self.end.set(end).is_ok();
+        debug_assert!(is_first, "a task ended twice");
+        let waker = watchers.waker.take();
+        let arrivals = watchers.arrivals.take();
+        let is_awaited = watchers.threads > 0;
+        drop(watchers);
+        if is_awaited {
+            self.filled.notify_all();
+        }
+        if let Some((arrivals, ticket)) = arrivals {
+            arrivals.push(ticket);
+        }
+        waker
+    }
+
+    /// Waits for the end; `None` when the deadline passes first.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> Option<&TaskEnd> {
+        if let Some(end) = self.end.get() {
+            return Some(end);
+        }
+        let mut watchers = self.lock();
+        watchers.threads += 1;
+        while self.end.get().is_none() {
+            let Some(deadline) = deadline else {
+                watchers = self
+                    .filled
+                    .wait(watchers)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left == Duration::ZERO {
+                break;
+            }
+            let waited = self.filled.wait_timeout(watchers, left);
+            (watchers, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        watchers.threads -= 1;
+        drop(watchers);
+        self.end.get()
+    }
+
+    /// The end, or a promise to hand over the waker when it comes. The last waker counts.
+    pub(crate) fn poll(&self, waker: &Waker) -> Option<&TaskEnd> {
+        if self.end.get().is_none() {
+            let mut watchers = self.lock();
+            if self.end.get().is_none() {
+                match &mut watchers.waker {
+                    Some(known) => known.clone_from(waker),
+                    none => *none = Some(waker.clone()),
+                }
+            }
+        }
+        self.end.get()
+    }
+
+    /// Tells `arrivals` of this ticket when the end comes, or at once.
+    pub(crate) fn announce(&self, arrivals: &Arc<Arrivals>, ticket: u64) {
+        let mut watchers = self.lock();
+        if self.end.get().is_none() {
+            watchers.arrivals = Some((Arc::clone(arrivals), ticket));
+        } else {
+            drop(watchers);
+            arrivals.push(ticket);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watchers> {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tickets of tasks that have ended, in the order in which they did.
+#[derive(Default)]
+pub(crate) struct Arrivals {
+    queue: Mutex<VecDeque<u64>>,
+    filled: Condvar,
+}
+
+impl Arrivals {
+    fn push(&self, ticket: u64) {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.push_back(ticket);
+        drop(queue);
+        self.filled.notify_one();
+    }
+
+    /// Waits for the next one.
+    pub(crate) fn take(&self) -> u64 {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match queue.pop_front() {
+                Some(ticket) => return ticket,
+                None => {
+                    queue = self
+                        .filled
+                        .wait(queue)
+                        .unwrap_or_else(PoisonError::into_inner)
+                }
+            }
+        }
+    }
+}

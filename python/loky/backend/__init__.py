@@ -1,0 +1,25 @@
+"""What stands below the executors in loky, as thin modules over the standard library and the engine.
+
+Importing this package imports none of them.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .context import get_context as get_context
+
+__all__ = ["get_context"]
+
+
+def __getattr__(name: str) -> "Any":
+    """Import what is asked for.
+
+    Raises:
+        AttributeError: the package has no such name.
+    """
+    if name == "get_context":
+        from .context import get_context
+
+        return get_context
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

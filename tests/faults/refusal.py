@@ -1,0 +1,84 @@
+"""Makes the kernel refuse to fork for one process and those below it, and counts the refusals.
+
+A limit on the number of a user's processes (`RLIMIT_NPROC`) does not bind root, so root puts the
+process into a cgroup of its own with a limit on its number of processes. Without the right to do
+that, the limit of the user is set, for that process alone.
+"""
+
+import contextlib
+import os
+import resource
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+# The pids controller of the first and of the second version of cgroups.
+_ROOTS = (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup"))
+
+
+@dataclass
+class Refusal:
+    """What the kernel says of its refusals."""
+
+    events: Path | None
+
+    def count(self) -> int:
+        """How many forks have been refused; where nobody counts, one."""
+        if self.events is None:
+            return 1
+        return int(self.events.read_text().split()[1])
+
+
+@contextlib.contextmanager
+def forks_refused(pid: int) -> Iterator[Refusal]:
+    """No fork of this process succeeds until the block ends."""
+    if os.geteuid() == 0:
+        with _in_cgroup(pid) as refusal:
+            yield refusal
+        return
+    before = resource.prlimit(pid, resource.RLIMIT_NPROC, (1, 1))
+    yield Refusal(None)
+    # Only the soft limit is needed, but raising the hard one again would need a right.
+    del before
+
+
+@contextlib.contextmanager
+def _in_cgroup(pid: int) -> Iterator[Refusal]:
+    root = next((root for root in _ROOTS if _has_pids(root)), None)
+    if root is None:
+        pytest.skip("root is bound by no limit on processes, and there is no pids controller here")
+    group = root / f"loky-tests-{os.getpid()}"
+    group.mkdir()
+    try:
+        home = _group_of(pid, root)
+        (group / "cgroup.procs").write_text(str(pid))
+        (group / "pids.max").write_text("1")
+        yield Refusal(group / "pids.events")
+        (group / "pids.max").write_text("max")
+        with contextlib.suppress(ProcessLookupError):
+            (home / "cgroup.procs").write_text(str(pid))
+        # Those that were forked meanwhile are in the group as well.
+        for member in (group / "cgroup.procs").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                (home / "cgroup.procs").write_text(member)
+    finally:
+        group.rmdir()
+
+
+def _has_pids(root: Path) -> bool:
+    if root.name == "pids":
+        return root.is_dir() and os.access(root, os.W_OK)
+    try:
+        return "pids" in (root / "cgroup.subtree_control").read_text().split()
+    except OSError:
+        return False
+
+
+def _group_of(pid: int, root: Path) -> Path:
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers == ("pids" if root.name == "pids" else ""):
+            return root / path.lstrip("/")
+    return root

@@ -1,0 +1,261 @@
+"""Rows in which the zygote or the parent dies, or no process can be started."""
+
+import errno
+import os
+import signal
+import sys
+from typing import Any
+
+from loky import BrokenProcessPool, TerminatedWorkerError
+from tests.faults import failures, parents, tasks, values
+from tests.faults.refusal import forks_refused
+from tests.faults.rows_deaths import terminated
+from tests.faults.stage import Stage
+from tests.faults.table import Gives, Others, Raises, Row
+
+IDLE_S = 0.2
+
+_WITH_ZYGOTE = terminated("zygote", "the process that starts the workers died", signal=None, exitcode=None)
+_BROKEN_BY_ZYGOTE = Raises(kind=TerminatedWorkerError, report={"cause": "zygote", "started": False})
+
+
+def _kill_idle_zygote(stage: Stage) -> None:
+    stage.kill(stage.zygote)
+    assert stage.zygote.gone(10)
+    if stage.mode == "break":
+        stage.until(lambda: stage.executor._flags.broken is not None, limit_s=1)
+
+
+def _kill_busy_zygote(stage: Stage) -> Any:
+    future = stage.perform(tasks.wait_for_ever)
+    stage.kill(stage.zygote)
+    return future
+
+
+def _zygote_took_its_workers_along(stage: Stage) -> None:
+    stage.died(stage.zygote, signal.SIGKILL)
+    for worker in stage.workers:
+        stage.died(worker, signal.SIGKILL)
+
+
+def _let_workers_retire(stage: Stage) -> None:
+    """Have a pool whose zygote waits for orders, with no worker."""
+    stage.warm_up()
+    for worker in stage.workers:
+        assert worker.gone(10), "an idle worker did not leave"
+    stage.until(lambda: not stage.executor._processes)
+    stage.workers = []
+
+
+def _statistic(stage: Stage, name: str) -> int:
+    life = stage.executor._life
+    assert life is not None
+    return life._pool.statistics()[name]
+
+
+def _kill_spawning_zygote(stage: Stage) -> Any:
+    """The zygote is stopped, so that the orders stay on their way to it, and then killed."""
+    _let_workers_retire(stage)
+    stage.kill(stage.zygote, signal.SIGSTOP)
+    ordered = _statistic(stage, "spawns_ordered")
+    submitted = stage.in_background(stage.submit, tasks.give, "value")
+    stage.until(lambda: _statistic(stage, "spawns_ordered") == ordered + 2)
+    assert _statistic(stage, "spawned") == ordered
+    stage.kill(stage.zygote)
+    return submitted
+
+
+def _kill_starting_zygote(stage: Stage) -> Any:
+    future = stage.submit(tasks.give, "value")
+    workers = [stage.watch(stage.news("starting")) for _ in range(2)]
+    stage.zygote = stage.watch(stage.parent_of(workers[0].pid))
+    stage.kill(stage.zygote)
+    assert all(worker.gone(10) for worker in workers)
+    stage.open("start")
+    return future
+
+
+def _start_slowly(stage: Stage) -> dict[str, Any]:
+    stage.gate("start")
+    return {"initializer": values.start_at_gate, "initargs": (str(stage.folder), "start")}
+
+
+def _zygotes_died(stage: Stage) -> None:
+    least = 9 if stage.mode == "recover" else 1
+    assert _statistic(stage, "launchers_died") >= least
+
+
+def _with_executable(path: str) -> Any:
+    """Start a pool while the interpreter's own path is wrong."""
+
+    def provoke(stage: Stage) -> Any:
+        own = sys.executable
+        sys.executable = path
+        try:
+            return stage.submit(tasks.give, 1)
+        finally:
+            sys.executable = own
+
+    return provoke
+
+
+def _no_zygote_lives(stage: Stage) -> None:
+    assert not stage.executor._processes
+    assert _statistic(stage, "spawned") == 0
+
+
+def _refuse_forks(lifted: bool) -> Any:
+    def provoke(stage: Stage) -> Any:
+        _let_workers_retire(stage)
+        with forks_refused(stage.zygote.pid) as refusal:
+            submitted = stage.in_background(stage.submit, tasks.give, "value")
+            stage.until(lambda: _statistic(stage, "spawns_failed") > 0)
+            if not lifted:
+                stage.outcome(submitted)
+            stage.notes["refused"] = refusal.count()
+        return submitted
+
+    return provoke
+
+
+def _forks_were_refused(stage: Stage) -> None:
+    assert stage.notes["refused"] > 0
+    assert _statistic(stage, "spawns_failed") > 0
+
+
+def _retire(_stage: Stage) -> dict[str, Any]:
+    return {"timeout": IDLE_S}
+
+
+def _end_parent(how: str) -> Any:
+    """A program with a pool ends; its family is watched from here."""
+
+    def provoke(stage: Stage) -> None:
+        with parents.Program(stage, how) as program:
+            program.end()
+            stage.notes["left"] = program.left_after(2.0)
+
+    return provoke
+
+
+def _family_is_gone(stage: Stage) -> None:
+    assert stage.notes["left"] == []
+
+
+ZYGOTES = [
+    Row(
+        name="the-zygote-is-killed-while-all-is-idle",
+        failure=failures.ZYGOTE,
+        provoke=_kill_idle_zygote,
+        gets=None,
+        proof=_zygote_took_its_workers_along,
+        crowd=False,
+    ),
+    Row(
+        name="the-zygote-is-killed-with-running-and-queued-tasks",
+        failure=failures.ZYGOTE,
+        provoke=_kill_busy_zygote,
+        gets=_WITH_ZYGOTE,
+        proof=_zygote_took_its_workers_along,
+    ),
+    Row(
+        name="a-task-kills-its-parent-process",
+        failure=failures.ZYGOTE,
+        provoke=lambda stage: stage.perform(tasks.kill_parent),
+        gets=_WITH_ZYGOTE,
+        proof=_zygote_took_its_workers_along,
+    ),
+    Row(
+        name="the-zygote-is-killed-with-orders-of-workers-on-their-way",
+        failure=failures.ZYGOTE,
+        provoke=_kill_spawning_zygote,
+        gets=Gives(value="value"),
+        gets_if_broken=_BROKEN_BY_ZYGOTE,
+        proof=lambda stage: stage.died(stage.zygote, signal.SIGKILL),
+        options=_retire,
+        cold=True,
+    ),
+    Row(
+        name="the-zygote-is-killed-before-its-workers-are-ready",
+        failure=failures.ZYGOTE,
+        provoke=_kill_starting_zygote,
+        gets=Gives(value="value"),
+        gets_if_broken=_BROKEN_BY_ZYGOTE,
+        proof=lambda stage: stage.died(stage.zygote, signal.SIGKILL),
+        options=_start_slowly,
+        cold=True,
+    ),
+    Row(
+        name="every-zygote-dies-before-there-is-a-worker",
+        failure=failures.ZYGOTE,
+        provoke=lambda stage: stage.submit(tasks.give, 1),
+        gets=Raises(kind=BrokenProcessPool, text=("the process that starts its workers died again",)),
+        gets_if_broken=_BROKEN_BY_ZYGOTE,
+        proof=_zygotes_died,
+        options=lambda _stage: {"initializer": tasks.kill_parent},
+        cold=True,
+        others={"recover": Others.BROKEN},
+    ),
+]
+
+STARTS = [
+    Row(
+        name="the-interpreter-is-missing",
+        failure=failures.NO_PROCESS,
+        provoke=_with_executable("/nonexistent/python"),
+        gets=Raises(
+            kind=BrokenProcessPool,
+            text=("no worker process could be started", "No such file or directory"),
+            fields={"__cause__": lambda error: type(error) is FileNotFoundError},
+        ),
+        proof=_no_zygote_lives,
+        cold=True,
+    ),
+    Row(
+        name="the-interpreter-is-another-program",
+        failure=failures.ZYGOTE,
+        provoke=_with_executable("/bin/false"),
+        gets=Raises(kind=BrokenProcessPool, text=("the process that starts its workers died again",)),
+        gets_if_broken=_BROKEN_BY_ZYGOTE,
+        proof=_no_zygote_lives,
+        cold=True,
+        others={"recover": Others.BROKEN},
+    ),
+    Row(
+        name="forks-are-refused",
+        failure=failures.NO_PROCESS,
+        provoke=_refuse_forks(lifted=False),
+        gets=Raises(
+            kind=BrokenProcessPool,
+            text=("no worker process could be started", os.strerror(errno.EAGAIN), "ulimit -u"),
+            fields={"__cause__": lambda error: error.errno == errno.EAGAIN},
+        ),
+        proof=_forks_were_refused,
+        options=_retire,
+        cold=True,
+    ),
+    Row(
+        name="forks-are-refused-for-a-while",
+        failure=failures.NO_PROCESS_FOR_A_WHILE,
+        provoke=_refuse_forks(lifted=True),
+        gets=Gives(value="value"),
+        proof=_forks_were_refused,
+        options=_retire,
+        cold=True,
+    ),
+]
+
+PARENTS = [
+    Row(
+        name=f"the-parent-{how}",
+        failure=failures.PARENT,
+        provoke=_end_parent(how),
+        gets=None,
+        proof=_family_is_gone,
+        cold=True,
+    )
+    for how in parents.WAYS
+]
+
+ROWS = [*ZYGOTES, *STARTS, *PARENTS]
+
