@@ -4,6 +4,8 @@ This module only names what the package offers. A name is imported when it is fi
 `import loky` costs next to nothing and starts nothing: no process, no thread, no file.
 """
 
+from . import _start_methods
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from concurrent.futures import (
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from ._report import CrashCause as CrashCause
     from ._report import CrashReport as CrashReport
     from .process_executor import ProcessPoolExecutor as ProcessPoolExecutor
+    from ._pickler_choice import set_loky_pickler as set_loky_pickler
+    from .cloudpickle_wrapper import wrap_non_picklable_objects as wrap_non_picklable_objects
     from .reusable_executor import get_reusable_executor as get_reusable_executor
 
 __version__ = "0.1.0"
@@ -47,7 +51,9 @@ __all__ = [
     "as_completed",
     "cpu_count",
     "get_reusable_executor",
+    "set_loky_pickler",
     "wait",
+    "wrap_non_picklable_objects",
 ]
 
 # The module in which each name is found. Names outside `__all__` are importable all the same.
@@ -69,10 +75,16 @@ _home = {
     "as_completed": "concurrent.futures",
     "cpu_count": "loky._cpu_count",
     "get_reusable_executor": "loky.reusable_executor",
+    "set_loky_pickler": "loky._pickler_choice",
     "wait": "concurrent.futures",
+    "wrap_non_picklable_objects": "loky.cloudpickle_wrapper",
 }
 
-_submodules = frozenset(("process_executor", "reusable_executor"))
+_submodules = frozenset(
+    ("backend", "cloudpickle_wrapper", "initializers", "joblib", "process_executor", "reusable_executor")
+)
+
+_start_methods.announce()
 
 
 def __getattr__(name: str) -> "Any":

@@ -198,7 +198,6 @@ def _start(worker: "Worker") -> "Any":
     """
     setup = _pickling.decode(worker.setup())
     _world.enter(setup, worker.worker_id)
-    _let_programs_write()
     on_interrupt: Any = _signal.SIG_IGN if setup["ignores_interrupt"] else _signal.default_int_handler
     if "PYTHONFAULTHANDLER" not in os.environ:
         import faulthandler
@@ -207,6 +206,7 @@ def _start(worker: "Worker") -> "Any":
     try:
         if setup["reducers"] is not None:
             _state.result_reducers = _pickling.decode(setup["reducers"])
+        _world.import_main(setup["main"])
         if setup["initializer"] is not None:
             initializer, arguments = _decode_while_spawning(setup["initializer"])
             _signal.signal(_signal.SIGINT, on_interrupt)
@@ -220,15 +220,6 @@ def _start(worker: "Worker") -> "Any":
         return None
     worker.ready()
     return on_interrupt
-
-
-def _let_programs_write() -> None:
-    """The output descriptors were placed here; programs that a task executes write to them, too."""
-    for number in (1, 2):
-        try:
-            os.set_inheritable(number, True)
-        except OSError:
-            continue  # The owner has closed it.
 
 
 def _decode_while_spawning(stream: bytes) -> "Any":
@@ -343,7 +334,7 @@ def _serve_until_interrupted(worker: "Worker", desk: _Desk) -> None:
 def _perform(stream: "Any", buffers: "Any") -> "tuple[bool, bytes, Any]":
     """Run a task. Its arguments and its result are dropped when this returns."""
     try:
-        function, args, kwargs = _pickling.decode(stream, buffers)
+        function, args, kwargs = _pickling.decode_task(stream, buffers)
     except KeyboardInterrupt as error:
         return True, _pickling.encode_exception(_without_own_frame(error)), []
     except BaseException as error:

@@ -12,15 +12,44 @@ import sys
 import traceback
 import warnings
 
+from ._physical_cores import (
+    _count_physical_cores,
+    _count_physical_cores_linux,
+    _count_physical_cores_win32,
+    _count_physical_cores_win32_ctypes,
+    _count_physical_cores_win32_powershell,
+)
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
-_WORKERS_MAX_ON_WINDOWS = 61
+_MAX_WINDOWS_WORKERS = 61
+__all__ = [
+    "_count_physical_cores",
+    "_count_physical_cores_linux",
+    "_count_physical_cores_win32",
+    "_count_physical_cores_win32_ctypes",
+    "_count_physical_cores_win32_powershell",
+    "_cpu_count_affinity_set",
+    "_cpu_count_cgroup",
+    "cpu_count",
+    "names",
+    "physical_cores_cache",
+]
+
 _CGROUP_MOUNT = "/sys/fs/cgroup"
 
-physical_cores_cache: "dict[frozenset[int] | None, int | str]" = {}
+physical_cores_cache: "Any" = {}
+"""Numbers of cores by set of CPUs. Programs may put a number in its place, which is then the answer."""
+
 _warned: set[str] = set()
+
+
+def names() -> "Any":
+    """The module in which the parts are looked up: programs replace them in `loky.backend.context`."""
+    return sys.modules.get("loky.backend.context") or sys.modules[__name__]
 
 
 def cpu_count(only_physical_cores: bool = False) -> int:
@@ -34,34 +63,46 @@ def cpu_count(only_physical_cores: bool = False) -> int:
     """
     machine = os.cpu_count() or 1
     if sys.platform == "win32":
-        machine = min(machine, _WORKERS_MAX_ON_WINDOWS)
-    affinity = _affinity()
+        machine = min(machine, _MAX_WINDOWS_WORKERS)
+    module = names()
+    affinity = module._cpu_count_affinity_set()
     limits = [
         machine,
         len(affinity) if affinity else machine,
-        _cgroup_limit(machine),
+        module._cpu_count_cgroup(machine),
         _limit_of_user(machine),
     ]
     logical = max(1, min(limits))
     if not only_physical_cores:
         return logical
     cores = _physical_cores(affinity)
-    if isinstance(cores, int):
-        return max(1, min(logical, cores))
-    return logical
+    return logical if cores is None else max(1, min(logical, cores))
 
 
 def _warn_once(text: str) -> None:
     if text not in _warned:
         _warned.add(text)
-        warnings.warn(text, UserWarning, stacklevel=4)
+        _warn(text)
 
 
-def _affinity() -> set[int] | None:
+def _cpu_count_affinity_set() -> set[int] | None:
+    """The CPUs that this process may run on, or None if that cannot be known."""
     try:
         return os.sched_getaffinity(0)
     except (AttributeError, NotImplementedError, OSError):
-        return None
+        pass
+    try:
+        import psutil
+
+        return set(psutil.Process().cpu_affinity())
+    except (ImportError, AttributeError, OSError):
+        pass
+    if sys.platform == "linux" and os.environ.get("LOKY_MAX_CPU_COUNT") is None:
+        _warn(
+            "Failed to inspect CPU affinity constraints on this system. Please install psutil or set "
+            "LOKY_MAX_CPU_COUNT."
+        )
+    return None
 
 
 def _limit_of_user(default: int) -> int:
@@ -75,15 +116,15 @@ def _limit_of_user(default: int) -> int:
         return default
 
 
-def _cgroup_limit(default: int, root: str = "") -> int:
+def _cpu_count_cgroup(os_cpu_count: int, root: str = "") -> int:
     """CPUs that the quotas of this process's control groups leave, in version 2 or 1.
 
     Args:
-        default: the answer where there is no quota.
+        os_cpu_count: the answer where there is no quota.
         root: a directory in which `/proc` and `/sys` are looked up.
     """
     mount = root + _CGROUP_MOUNT
-    v2, v1 = _own_groups(root)
+    v2, v1 = _own_groups(f"{root}/proc/self/cgroup")
     quotas = [_quota_v2(f"{mount}{group}/cpu.max") for group in _upwards(v2)]
     if all(quota is None for quota in quotas):
         quotas = [
@@ -92,20 +133,22 @@ def _cgroup_limit(default: int, root: str = "") -> int:
             for group in _upwards(v1)
         ]
     cpus = [math.ceil(quota) for quota in quotas if quota is not None]
-    return min([default, *cpus])
+    return min([os_cpu_count, *cpus])
 
 
-def _own_groups(root: str) -> tuple[str, str]:
+def _own_groups(path: str) -> tuple[str, str]:
     """Paths of this process's groups: version 2, and the `cpu` controller of version 1."""
     v2 = v1 = "/"
+    if not os.path.exists(path):
+        return v2, v1
     try:
-        with open(f"{root}/proc/self/cgroup", encoding="utf-8", errors="surrogateescape") as lines:
+        with open(path, encoding="utf-8", errors="surrogateescape") as lines:
             for line in lines:
-                number, controllers, path = line.rstrip("\n").split(":", 2)
+                number, controllers, group = line.rstrip("\n").split(":", 2)
                 if number == "0" and not controllers:
-                    v2 = path
+                    v2 = group
                 elif "cpu" in controllers.split(","):
-                    v1 = path
+                    v1 = group
     except (OSError, ValueError):
         pass  # The file system of a container may hide it; the groups at the root remain.
     return v2, v1
@@ -123,27 +166,29 @@ def _upwards(group: str) -> "Iterator[str]":
     yield ""
 
 
-def _first_line(path: str) -> str | None:
+def _text_of(path: str) -> str | None:
+    if not os.path.exists(path):
+        return None
     try:
         with open(path, encoding="ascii", errors="replace") as file:
-            return file.readline().strip()
+            return file.read().strip()
     except OSError:
         return None
 
 
 def _quota_v2(path: str) -> float | None:
-    line = _first_line(path)
-    if line is None:
+    text = _text_of(path)
+    if text is None:
         return None
-    fields = line.split()
+    fields = text.split()
     if len(fields) != 2:
         return None
     return _ratio(fields[0], fields[1], path)
 
 
 def _quota_v1(folder: str) -> float | None:
-    quota = _first_line(f"{folder}/cpu.cfs_quota_us")
-    period = _first_line(f"{folder}/cpu.cfs_period_us")
+    quota = _text_of(f"{folder}/cpu.cfs_quota_us")
+    period = _text_of(f"{folder}/cpu.cfs_period_us")
     if quota is None or period is None:
         return None
     return _ratio(quota, period, f"{folder}/cpu.cfs_quota_us")
@@ -163,60 +208,41 @@ def _ratio(quota: str, period: str, path: str) -> float | None:
     return quota_us / period_us
 
 
-def _physical_cores(affinity: set[int] | None) -> int | str:
-    """Number of physical cores, or "not found", which is warned about once."""
+def _physical_cores(affinity: set[int] | None) -> int | None:
+    """Number of physical cores, or None if it cannot be found, which is warned about once."""
+    if sys.platform != "linux":
+        affinity = None
+    module = names()
+    cache = module.physical_cores_cache
+    if isinstance(cache, int):
+        return cache  # Programs put the number itself there.
     key = None if affinity is None else frozenset(affinity)
-    known = physical_cores_cache.get(key)
+    known = (cache or {}).get(key)
     if known is not None:
-        return known
-    try:
-        cores: int | str = _count_physical_cores(affinity)
-        if not cores:
-            raise ValueError("no processor names its core")
-    except Exception as error:
-        cores = "not found"
-        warnings.warn(
+        return known if isinstance(known, int) else None
+    answer = _ask(module._count_physical_cores, affinity)
+    cores, error = answer if isinstance(answer, tuple) else (answer, None)
+    if error is not None:
+        _warn(
             f"Could not find the number of physical cores for the following reason:\n{error}\n"
             "Returning the number of logical cores instead. You can silence this warning by setting "
-            "LOKY_MAX_CPU_COUNT to the number of cores you want to use.",
-            UserWarning,
-            stacklevel=3,
+            "LOKY_MAX_CPU_COUNT to the number of cores you want to use."
         )
         traceback.print_tb(error.__traceback__)
-    physical_cores_cache[key] = cores
-    return cores
+    if isinstance(cache, dict):
+        cache[key] = cores
+    return cores if isinstance(cores, int) else None
 
 
-def _count_physical_cores(affinity: set[int] | None, root: str = "") -> int:
-    platform: str = sys.platform
-    if platform == "linux":
-        return _count_cores_of_linux(affinity, root)
-    if platform == "darwin":
-        import subprocess
-
-        answer = subprocess.run(
-            ["sysctl", "-n", "hw.physicalcpu"], capture_output=True, text=True, check=True
-        )
-        return int(answer.stdout)
-    raise NotImplementedError(f"unsupported platform: {platform}")
+def _ask(counter: "Any", affinity: set[int] | None) -> "Any":
+    """Call the counter; one that a program has put in its place may take no argument."""
+    try:
+        positional = counter.__code__.co_argcount
+    except AttributeError:
+        positional = 1
+    return counter(affinity) if positional else counter()
 
 
-def _count_cores_of_linux(affinity: set[int] | None, root: str) -> int:
-    """Distinct pairs of socket and core among the processors of the affinity set."""
-    cores: set[tuple[str, str]] = set()
-    fields: dict[str, str] = {}
-
-    def finish_processor() -> None:
-        if "core id" in fields and (affinity is None or int(fields["processor"]) in affinity):
-            cores.add((fields.get("physical id", "0"), fields["core id"]))
-        fields.clear()
-
-    with open(f"{root}/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            name, colon, value = line.partition(":")
-            if colon:
-                fields[name.strip()] = value.strip()
-            elif not line.strip():
-                finish_processor()
-    finish_processor()
-    return len(cores)
+def _warn(text: str) -> None:
+    # Programs filter these by the module that loky issues them from.
+    warnings.warn_explicit(text, UserWarning, __file__, 1, module="loky.backend.context")

@@ -6,6 +6,11 @@ They are built in the parent and, for executed workers, in the helper. Nothing i
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
 ZYGOTE_MARK = "loky-zygote"
 """In the helper's command line, so that a person or a census can tell it from a worker."""
 
@@ -51,6 +56,31 @@ def interpreter_arguments() -> list[str]:
         if name != "importtime":
             arguments.append(f"-X{name}" if value is True else f"-X{name}={value}")
     return arguments
+
+
+_READ_AT_EXEC = ("PYTHON", "LD_", "MALLOC_", "GLIBC_")
+"""Beginnings of the names of variables that only a fresh program takes on: the interpreter, the
+loader and the C library read them once, at their start."""
+
+
+def environment_with(additions: "Mapping[str, Any] | None") -> dict[str, str]:
+    """This process's variables now, and over them `additions`, whose values are turned into strings."""
+    return {**os.environ, **{name: str(value) for name, value in (additions or {}).items()}}
+
+
+def environment_for_exec(helper: "Mapping[str, str]", worker: dict[str, str]) -> dict[str, str]:
+    """The environment to execute a worker with, or an empty one where forking it will do.
+
+    Args:
+        helper: the variables with which the helper was started.
+        worker: those that the worker is to have.
+    """
+    same = _read_at_exec(helper) == _read_at_exec(worker)
+    return {} if same else worker
+
+
+def _read_at_exec(environment: "Mapping[str, str]") -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith(_READ_AT_EXEC)}
 
 
 def package_root() -> str:

@@ -6,6 +6,7 @@ of `BUFFER_MIN` bytes or more stay outside the stream (pickle protocol 5). Nothi
 sockets, futures or processes.
 """
 
+import os
 import sys
 from _pickle import PicklingError, dumps, loads
 from io import BytesIO
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     Reducers = Mapping[type, Callable[[Any], Any]]
     Encoded = tuple[bytes, list[memoryview]]
+
+if (os.environ.get("LOKY_PICKLER") or "cloudpickle") != "cloudpickle":
+    _state.pickler_name = os.environ["LOKY_PICKLER"]
 
 BUFFER_MIN = 32 * 1024
 """Smallest buffer, in bytes, that travels outside the stream."""
@@ -90,9 +94,37 @@ def is_plain(value: "Any", nesting: int = _NESTING_MAX) -> bool:
 
 
 def _plain_pickle_is_allowed() -> bool:
+    if _state.registered_reducers:
+        return False
     # Modules that the user has told cloudpickle to send by value must go by value.
     cloudpickle = sys.modules.get("cloudpickle")
     return cloudpickle is None or not cloudpickle.list_registry_pickle_by_value()
+
+
+class _WithPickler:
+    """A task that was written by another pickler than `cloudpickle`, and the name of that one."""
+
+    def __init__(self, name: str, stream: bytes) -> None:
+        self._name = name
+        self._stream = stream
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        return open_with_pickler, (self._name, self._stream)
+
+
+def open_with_pickler(name: str, stream: bytes) -> "Any":
+    """Decode a task in the worker; its result is to be written by the pickler that wrote it."""
+    _state.pickler_name = name
+    return loads(stream)
+
+
+def _dump_chosen(value: "Any", reducers: "Reducers | None") -> bytes:
+    """Encode with the pickler that the user has chosen in place of `cloudpickle`."""
+    from ._pickler_choice import get_loky_pickler
+
+    stream = BytesIO()
+    get_loky_pickler()(stream, reducers=reducers).dump(value)
+    return stream.getvalue()
 
 
 def _keeper(buffers: "list[memoryview]") -> "Callable[[PickleBuffer], bool]":
@@ -142,6 +174,10 @@ def encode_task(
         KeyboardInterrupt: the user interrupted.
     """
     try:
+        chosen = _state.pickler_name
+        if chosen is not None:
+            task = _WithPickler(chosen, _dump_chosen((function, args, kwargs), reducers))
+            return dumps(task, 5), []
         if (
             not reducers
             and type(function) in _NAMED
@@ -186,6 +222,12 @@ def decode(stream: "Buffer", buffers: "Any" = ()) -> "Any":
     return loads(stream, buffers=buffers)
 
 
+def decode_task(stream: "Buffer", buffers: "Any" = ()) -> "Any":
+    """What `encode_task` encoded, in the worker; the choice of a pickler comes with it."""
+    _state.pickler_name = None
+    return loads(stream, buffers=buffers)
+
+
 def encode_result(value: "Any") -> "Encoded":
     """Encode what a task returned, in the worker.
 
@@ -195,6 +237,8 @@ def encode_result(value: "Any") -> "Encoded":
     """
     try:
         reducers: Any = _state.result_reducers
+        if _state.pickler_name is not None:
+            return _dump_chosen(value, reducers), []
         if not reducers and is_plain(value) and _plain_pickle_is_allowed():
             buffers: list[memoryview] = []
             return dumps(value, 5, buffer_callback=_keeper(buffers)), buffers

@@ -67,6 +67,7 @@ class PoolOptions:
         launcher: str,
         preload: tuple[str, ...],
         max_tasks_per_worker: int | None,
+        context: "Any" = None,
     ) -> None:
         self.idle_timeout_s = idle_timeout_s
         self.initializer = initializer
@@ -78,6 +79,7 @@ class PoolOptions:
         self.launcher = launcher
         self.preload = preload
         self.max_tasks_per_worker = max_tasks_per_worker
+        self.context = context
 
 
 class PoolLife:
@@ -106,6 +108,8 @@ class PoolLife:
         self._options = options
         self._breaks_on_death = options.on_crash == "break"
         self._early: dict[int, tuple[Any, ...]] = {}
+        self._over = False
+        self._cancelling: set[int] = set()
         self._submitting: list[None] = []
         self._warned_of_growth = False
         self._setup_error: BaseException | None = None
@@ -115,6 +119,7 @@ class PoolLife:
         self._pickling_lock = threading.RLock() if options.job_reducers else None
         self.ref = weakref.ref(self)
         self._first_number = _lives.count_processes(workers)
+        self._environment = _launch.environment_with(options.environment)
         self._pool = Pool(
             max_workers=workers,
             idle_timeout=options.idle_timeout_s,
@@ -123,6 +128,7 @@ class PoolLife:
             executable=sys.executable,
             arguments=_launch.zygote_arguments(options.preload, by_value),
             max_tasks_per_worker=options.max_tasks_per_worker,
+            environment=list(self._environment.items()),
         )
         self.thread = ManagerThread(self)
         self.begun = False
@@ -194,6 +200,8 @@ class PoolLife:
             if outcome is not None:
                 self.pending.pop(task, None)
                 self._settle(future, outcome)
+        if self._over:
+            self._fail_pending()
 
     def refusal(self, reason: BaseException | None = None) -> BaseException:
         """Why this pool takes no more tasks, as an exception to raise."""
@@ -229,6 +237,7 @@ class PoolLife:
                 options.initargs,
                 options.result_reducers,
                 self._first_number,
+                options.context,
             )
         except KeyboardInterrupt:
             raise
@@ -241,7 +250,8 @@ class PoolLife:
         except BaseException as error:
             self._surroundings_failed(error)
             return
-        self._pool.provide_setup(setup.blob, setup.descriptors)
+        fresh = _launch.environment_for_exec(self._environment, setup.environment)
+        self._pool.provide_setup(setup.blob, setup.descriptors, list(fresh.items()))
 
     def _surroundings_failed(self, error: BaseException) -> None:
         error.__cause__ = _remote._RemoteTraceback(_remote.describe(error))
@@ -253,10 +263,17 @@ class PoolLife:
 
     def cancel(self, task: int) -> bool:
         """Withdraw a task that has not begun; True: it will never run and has no other outcome."""
-        if self.inherited or not self._pool.cancel(task):
+        if self.inherited:
             return False
-        self.pending.pop(task, None)
-        return True
+        # The engine also reports the end of this task. Its future is finished by whoever cancels.
+        self._cancelling.add(task)
+        try:
+            if not self._pool.cancel(task):
+                return False
+            self.pending.pop(task, None)
+            return True
+        finally:
+            self._cancelling.discard(task)
 
     def started(self, task: int) -> bool:
         """Whether a worker has begun the task."""
@@ -310,7 +327,12 @@ class PoolLife:
     def handle(self, item: "tuple[Any, ...]") -> None:
         """Carry out one item of a batch."""
         match item[0]:
-            case "value" | "raised" | "died" | "broken" | "shutdown" | "cancelled" | "undeliverable":
+            case "cancelled":
+                if item[1] not in self._cancelling:
+                    future = self.pending.pop(item[1], None)
+                    if future is not None:
+                        future._finish_cancelled()
+            case "value" | "raised" | "died" | "broken" | "shutdown" | "undeliverable":
                 task = item[1]
                 future = self.pending.pop(task, None)
                 if future is None:
@@ -348,8 +370,6 @@ class PoolLife:
                 future._finish(None, self._broken_error(item[2], future._label))
             case "shutdown":
                 future._finish(None, self._shutdown_error())
-            case "cancelled":
-                future._finish_cancelled()
             case "undeliverable":
                 future._finish(None, _exceptions.undeliverable(item[2]))
 
@@ -431,16 +451,21 @@ class PoolLife:
         error = self._shutdown_error()
         while self.pending:
             try:
-                _, future = self.pending.popitem()
+                task, future = self.pending.popitem()
             except KeyError:
                 break
-            future._finish(None, _exceptions.fresh_copy(error))
+            outcome = self._early.pop(task, None)
+            if outcome is not None:
+                self._settle(future, outcome)
+            else:
+                future._finish(None, _exceptions.fresh_copy(error))
 
     def ended(self) -> None:
         """The engine has delivered everything. Nothing is left to wait for."""
         self.flags.shutdown = True
+        # Somebody who has just submitted may not have put the future down yet: he looks for this.
+        self._over = True
         self._fail_pending()
-        self._early.clear()
         self.processes.closed()
         _lives.unregister(self)
 

@@ -1,12 +1,16 @@
 """The crash report: what is known of a worker's death, as a typed value and as text to read.
 
-Made by the manager thread from the engine's facts, when a worker has died; imported only then.
+Made by the manager thread from the engine's facts, when a worker has died.
 It says nothing that is not in those facts.
 """
 
 import dataclasses
 import enum
 import signal as _signals
+
+# Dataclasses look for this module among the loaded ones, where they may find it half made: this
+# module is loaded by the manager thread while others load what they need.
+import typing  # noqa: F401
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

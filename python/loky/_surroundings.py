@@ -11,7 +11,7 @@ import sys
 from _pickle import dumps
 from multiprocessing.process import current_process
 
-from . import _alias, _pickling, _state
+from . import _alias, _launch, _pickling, _state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,11 +60,15 @@ class Setup:
     Attributes:
         blob: the description, pickled from built-in types.
         descriptors: pairs of a descriptor here and its number in the worker.
+        environment: the worker's variables.
     """
 
-    def __init__(self, blob: bytes, descriptors: "list[tuple[int, int]]") -> None:
+    def __init__(
+        self, blob: bytes, descriptors: "list[tuple[int, int]]", environment: "dict[str, str]"
+    ) -> None:
         self.blob = blob
         self.descriptors = descriptors
+        self.environment = environment
 
 
 def capture(
@@ -73,6 +77,7 @@ def capture(
     initargs: "tuple[Any, ...]",
     result_reducers: "_pickling.Reducers | None",
     first_number: int,
+    context: "Any" = None,
 ) -> Setup:
     """Describe this process as it is now.
 
@@ -82,6 +87,8 @@ def capture(
         initargs: its arguments; may hold what can only be inherited, such as locks.
         result_reducers: how results are pickled in the worker, by exact type.
         first_number: number of processes of this name that were started before this pool's.
+        context: the executor's context, its name or None; workers follow it in whether they import
+            the main script.
 
     Raises:
         BaseException: whatever pickling the initializer, its arguments or the reducers raises.
@@ -90,7 +97,7 @@ def capture(
     process: Any = current_process()
     directory = _directory()
     setup = {
-        "environment": {**os.environ, **{k: str(v) for k, v in (environment or {}).items()}},
+        "environment": _launch.environment_with(environment),
         "directory": directory,
         "umask": _umask(),
         "affinity": _affinity(),
@@ -106,6 +113,8 @@ def capture(
         "logging": _logging(),
         "trackers": _trackers(inheritance),
         "aliases": _alias.in_use(),
+        "start_method": _method(context),
+        "main": _main_script(_method(context)),
         "ignores_interrupt": signal.getsignal(signal.SIGINT) is signal.SIG_IGN,
         "reducers": None,
         "initializer": None,
@@ -120,7 +129,8 @@ def capture(
         finally:
             spawning(None)
     numbers = dict.fromkeys((*_standard_streams(), *inheritance.descriptors))
-    return Setup(dumps(setup, 5), [(number, number) for number in numbers])
+    pairs = [(number, number) for number in numbers]
+    return Setup(dumps(setup, 5), pairs, setup["environment"])
 
 
 def _in_band(value: "Any") -> bytes:
@@ -151,6 +161,33 @@ def _directory() -> str | None:
         return os.getcwd()
     except OSError:
         return None
+
+
+def _method(context: "Any") -> str:
+    """The start method that a worker is to name."""
+    if context is None:
+        module: Any = sys.modules.get(f"{__package__}.backend.context")
+        chosen: str | None = None if module is None else module.get_start_method()
+        return chosen or "loky"
+    if isinstance(context, str):
+        return context
+    method: str = context.get_start_method()
+    return method
+
+
+def _main_script(method: str) -> "dict[str, str]":
+    """How a worker finds the main script, where the start method wants it imported again.
+
+    Raises:
+        RuntimeError: this process is itself just importing the main script.
+    """
+    if method == "loky":
+        return {}
+    from multiprocessing import spawn
+
+    data = spawn.get_preparation_data("worker")
+    names = ("init_main_from_name", "init_main_from_path")
+    return {name: data[name] for name in names if name in data}
 
 
 def _umask() -> int:

@@ -90,11 +90,32 @@ def _replace_main() -> None:
     sys.modules["__main__"] = sys.modules["__mp_main__"] = main
 
 
+def import_main(script: "dict[str, str]") -> None:
+    """Import the owner's main script again, as multiprocessing's spawned processes do.
+
+    Raises:
+        BaseException: whatever the script raises.
+    """
+    if not script:
+        return
+    from multiprocessing import process, spawn
+
+    current: Any = process.current_process()
+    current._inheriting = True
+    try:
+        spawn.prepare(script)
+    finally:
+        del current._inheriting
+
+
 def reload_process_values() -> None:
     """Set what a module of this package read too early, if a preloaded module has imported it."""
     module: Any = sys.modules.get("loky.process_executor")
     if module is not None:
         module.read_environment()
+    choice: Any = sys.modules.get("loky._pickler_choice")
+    if choice is not None:
+        choice.ENV_LOKY_PICKLER = os.environ.get("LOKY_PICKLER") or choice.DEFAULT_ENV
 
 
 def _forget_parents_randomness() -> None:
@@ -109,6 +130,10 @@ def _forget_parents_randomness() -> None:
 
 def _present(setup: "Setup") -> None:
     after_import("multiprocessing.process", lambda module: _identify(module, setup))
+    after_import(
+        "multiprocessing.context",
+        lambda module: module._default_context.set_start_method(setup["start_method"], force=True),
+    )
     if setup["logging"] is not None:
         _follow_logging(setup["logging"])
     _state.tracker = setup["trackers"][0]

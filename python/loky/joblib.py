@@ -89,8 +89,15 @@ def _counterpart(name: str) -> "ModuleType | None":
 def _end_pool(copies: "dict[str, ModuleType]") -> None:
     reusable = copies.get(f"{PLACE}.reusable_executor")
     executor: Any = getattr(reusable, "_executor", None)
-    if executor is not None:
+    if executor is None:
+        return
+    terminate = getattr(executor, "terminate", None)
+    if terminate is None:
         executor.shutdown(wait=True)
+        return
+    # joblib's own executor: it also removes the files that it had made for the workers.
+    executor.shutdown(wait=True)
+    terminate(kill_workers=True)
 
 
 def _pair_names(copy: "ModuleType", real: "ModuleType", replacements: "dict[int, Any]") -> None:
@@ -108,6 +115,8 @@ def _carry_over_deleters(copies: "dict[str, ModuleType]") -> None:
         return
     from .backend import resource_tracker
 
+    if copy._resource_tracker._fd is not None:
+        resource_tracker._resource_tracker._succeed_another()
     for rtype, deleter in copy._CLEANUP_FUNCS.items():
         if not getattr(deleter, "__module__", "").startswith(PLACE) and rtype in ("file", "folder"):
             resource_tracker._CLEANUP_FUNCS[rtype] = deleter

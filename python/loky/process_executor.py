@@ -200,6 +200,7 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
             launcher=_choice("launcher", launcher, "LOKY_LAUNCHER", _LAUNCHERS, default_launcher),
             preload=(preload,) if isinstance(preload, str) else tuple(preload),
             max_tasks_per_worker=_check_tasks_per_child(max_tasks_per_child),
+            context=self._context,
         )
         self._flags = _pool.ExecutorFlags()
         self._processes = WorkerTable()

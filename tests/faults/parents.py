@@ -55,7 +55,7 @@ class Program:
         stage = self._stage
         stage.gate("exit")
         starting = "start" in self._how
-        workers = [stage.watch(stage.news("starting" if starting else "began", 20)) for _ in range(2)]
+        workers = [stage.watch(stage.news("initializing" if starting else "began", 20)) for _ in range(2)]
         zygote = stage.watch(stage.parent_of(workers[0].pid))
         self._family = [*workers, zygote]
         if "busy" in self._how:
@@ -122,10 +122,14 @@ def have_children(folder: str) -> None:
 _kept: list[Any] = []
 
 
+def hold_line(folder: str) -> None:
+    """Open what is at its end when this process and all that inherit from it are over."""
+    os.set_inheritable(os.open(Path(folder, "alive"), os.O_WRONLY), True)
+
+
 def sit_in_c(folder: str, children: bool) -> None:
     """Never return, never let go of the interpreter, never look at a signal."""
-    alive = os.open(Path(folder, "alive"), os.O_WRONLY)
-    os.set_inheritable(alive, True)
+    hold_line(folder)
     if children:
         have_children(folder)
     tasks.tell(folder, "began")
@@ -134,15 +138,21 @@ def sit_in_c(folder: str, children: bool) -> None:
 
 def idle(folder: str, gate: str) -> None:
     """Meet another task, so that each is in a worker of its own, and end."""
-    os.set_inheritable(os.open(Path(folder, "alive"), os.O_WRONLY), True)
+    hold_line(folder)
     tasks.tell(folder, "began")
     tasks.pass_gate(folder, gate)
 
 
+def start_for_ever(folder: str) -> NoReturn:
+    """An initializer that is never done."""
+    hold_line(folder)
+    values.initialize_for_ever(folder)
+
+
 def _main(how: str, mode: str, launcher: str, folder: str) -> NoReturn:
     starting = "start" in how
-    start = {"initializer": values.initialize_for_ever, "initargs": (folder, "starting")}
-    executor = ProcessPoolExecutor(2, on_crash=mode, launcher=launcher, **(start if starting else {}))  # type: ignore[arg-type]
+    start = {"initializer": start_for_ever, "initargs": (folder,)} if starting else {}
+    executor = ProcessPoolExecutor(2, on_crash=mode, launcher=launcher, **start)  # type: ignore[arg-type]
 
     def submit() -> None:
         for _ in range(2):

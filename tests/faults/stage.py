@@ -295,7 +295,9 @@ class Stage:
                 continue
             assert type(error) is kind, repr(error)
             report = getattr(error, "report", None)
-            assert report is None or not report.started, "only what was running is blamed"
+            # The end of the zygote is the end of all that was running; else only one task was.
+            running = report is not None and report.cause == "zygote" and future is self.running
+            assert report is None or report.started == running, f"only what was running is blamed: {report}"
             errors.append(error)
         for _ in range(2):
             try:

@@ -214,6 +214,6 @@ def initialize_and_leave(folder: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
-def initialize_for_ever(folder: str, word: str = "initializing") -> NoReturn:
-    tasks.tell(folder, word)
+def initialize_for_ever(folder: str) -> NoReturn:
+    tasks.tell(folder, "initializing")
     tasks.wait_for_ever()

@@ -79,7 +79,12 @@ class FakePool:
         """Until one is provided or has failed."""
         return self.wants_setup
 
-    def provide_setup(self, blob: bytes, descriptors: list[tuple[int, int]]) -> None:
+    def provide_setup(
+        self,
+        blob: bytes,
+        descriptors: list[tuple[int, int]],
+        environment: list[tuple[str, str]] | None = None,
+    ) -> None:
         """Remember it."""
         self.wants_setup = False
         self.setups.append(blob)

@@ -85,8 +85,8 @@ impl Pool {
 
     /// Asks for tasks back, one for each worker that has nothing to do and gets nothing else.
     pub(crate) fn steal(&mut self, turn: &mut Turn<'_>) {
-        while self.queue.is_empty()
-            && self.roster.moving() < self.roster.idle()
+        // No task waits while a worker has nothing to do: that has been seen to before.
+        while self.roster.moving() < self.roster.idle()
             && let Some((worker, task)) = self.roster.most_stealable()
         {
             self.revoke(turn, worker, task, Why::Move);

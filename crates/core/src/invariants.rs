@@ -7,7 +7,7 @@ use crate::event::ShutdownMode;
 use crate::ids::{TaskId, WorkerId};
 use crate::pool::Pool;
 use crate::task::Place;
-use crate::worker::{Claim, Doom, Stage};
+use crate::worker::{Claim, Doom, Stage, Why};
 
 /// A law that does not hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -213,8 +213,9 @@ impl Pool {
         demand(covered, Violation::Timer)
     }
 
-    /// After a break or a kill no task is left and every worker is doomed; after the stop there is
-    /// no worker, no timer and no unsettled resize.
+    /// After a break or a kill no task is left and every worker is doomed; once what is pending has
+    /// been cancelled nothing waits or may come to wait again; after the stop there is no worker, no
+    /// timer and no unsettled resize.
     fn law_the_end_is_empty(&self) -> Verdict {
         if self.ending.is_final() {
             let doomed = |stage| matches!(stage, Stage::Doomed(_));
@@ -225,7 +226,10 @@ impl Pool {
             )?;
         }
         if self.ending.shutdown() >= Some(ShutdownMode::CancelPending) {
-            demand(self.queue.is_empty(), Violation::LeftAfterTheEnd)?;
+            let may_wait = |claim| matches!(claim, Claim::Open | Claim::Revoking(Why::Move));
+            let mut held = self.roster.iter().flat_map(|(_, worker)| worker.held());
+            let waits = !self.queue.is_empty() || held.any(|held| may_wait(held.claim));
+            demand(!waits, Violation::LeftAfterTheEnd)?;
         }
         let over = self.ending.has_begun() && self.tasks.is_empty() && self.roster.is_empty();
         let quiet = self.timer.armed_at_ns().is_none() && !self.size.is_resizing();

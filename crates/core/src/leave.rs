@@ -7,7 +7,7 @@ use crate::effect::{Effect, Notice};
 use crate::event::LeaveReason;
 use crate::ids::{TaskId, WorkerId};
 use crate::pool::{Pool, Turn};
-use crate::worker::{Claim, Farewell, Stage, Worker};
+use crate::worker::{Claim, Farewell, Stage, Why, Worker};
 
 impl Pool {
     /// Asks a live worker to leave, or lets it go if it has asked itself.
@@ -43,9 +43,8 @@ impl Pool {
             .filter(|held| held.claim == Claim::Open)
             .map(|held| held.task)
             .collect();
-        let why = self.ending.why_withdraw();
         for task in open {
-            self.revoke(turn, id, task, why);
+            self.revoke(turn, id, task, Why::Move);
         }
     }
 

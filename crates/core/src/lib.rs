@@ -35,3 +35,8 @@ pub use ids::{Attempt, TaskId, WorkerId};
 pub use outcome::{BreakReason, Outcome};
 pub use pool::Pool;
 pub use statistics::Statistics;
+
+/// The example of the README, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 
-use crate::event::ShutdownMode;
 use crate::ids::{Attempt, TaskId, WorkerId};
 use crate::outcome::Outcome;
 use crate::pool::{Pool, Turn};
@@ -89,11 +88,9 @@ impl Pool {
 
     /// A task that has not started comes back from a worker.
     fn take_back(&mut self, turn: &mut Turn<'_>, task: TaskId, why: Option<Why>) {
-        let ending = self.ending.shutdown() >= Some(ShutdownMode::CancelPending);
         match why {
             Some(Why::Cancel) => self.complete(turn, task, Outcome::Cancelled),
             Some(Why::ShutDown) => self.complete(turn, task, Outcome::ShutDown),
-            Some(Why::Move) | None if ending => self.complete(turn, task, Outcome::ShutDown),
             Some(Why::Move) | None => {
                 self.queue.insert(task);
                 self.tasks.requeue(task);

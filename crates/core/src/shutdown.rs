@@ -46,15 +46,6 @@ impl Ending {
         self.is_broken() || self.shutdown.is_some()
     }
 
-    /// What becomes of a task that is withdrawn from a worker for no reason of its own.
-    pub(crate) fn why_withdraw(&self) -> Why {
-        if self.shutdown >= Some(ShutdownMode::CancelPending) {
-            Why::ShutDown
-        } else {
-            Why::Move
-        }
-    }
-
     /// How a task ends that comes after the end has begun.
     pub(crate) fn refusal(&self) -> Option<Outcome> {
         match (self.broken, self.shutdown) {

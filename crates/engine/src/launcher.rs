@@ -29,6 +29,9 @@ pub(crate) struct Setup {
     pub(crate) len: u32,
     /// Further descriptors and the numbers that they have in the worker.
     pub(crate) extra: Vec<(Arc<OwnedFd>, i32)>,
+    /// An environment that only a fresh program can take on, encoded; empty where a fork of the
+    /// zygote will do.
+    pub(crate) environment: Vec<u8>,
 }
 
 /// The descriptors that a worker is born with.
@@ -89,7 +92,7 @@ impl LauncherProcess {
         let body = SpawnBody {
             setup_len: dowry.setup.len,
             targets,
-            rest: &[],
+            rest: &dowry.setup.environment,
         };
         let mut descriptors = vec![
             Arc::new(dowry.socket),
@@ -104,7 +107,8 @@ impl LauncherProcess {
                 .into_iter()
                 .map(|(descriptor, _)| descriptor),
         );
-        let flags = if exec || self.unfit { SPAWN_EXEC } else { 0 };
+        let fresh = exec || self.unfit || !dowry.setup.environment.is_empty();
+        let flags = if fresh { SPAWN_EXEC } else { 0 };
         let header = Header::for_worker(Kind::Spawn, worker.0, index).with_flags(flags);
         self.outbox.push_body(header, &body, descriptors)
     }

@@ -3,7 +3,9 @@
 //! Every call is safe from any thread. In a fork of the owning process every call is refused and
 //! the handle's end touches nothing.
 
+use std::ffi::OsString;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -14,6 +16,7 @@ use loky_core::event::{Event, ShutdownMode};
 use loky_core::ids::TaskId;
 use loky_sys::wake::Wake;
 use loky_sys::{fork, memory};
+use loky_wire::encode_environment;
 
 use crate::channel::Stage;
 use crate::config::PoolConfig;
@@ -143,10 +146,15 @@ impl Pool {
     ///
     /// Where the description cannot be put into a memory file, the workers could not be made and are
     /// tried again as the core decides.
+    ///
+    /// Where `environment` is not empty, the workers are executed with it instead of being forked:
+    /// it differs from that of the zygote in what only a fresh program can take on, such as the
+    /// loader's and the interpreter's variables.
     pub fn provide_setup(
         &self,
         blob: &[u8],
         extra: Vec<(OwnedFd, i32)>,
+        environment: &[(OsString, OsString)],
     ) -> Result<(), EngineError> {
         let file = match memory::memfd_of(c"loky-setup", blob) {
             Ok(file) => file,
@@ -164,6 +172,11 @@ impl Pool {
             file: Arc::new(file),
             len,
             extra,
+            environment: encode_environment(
+                environment
+                    .iter()
+                    .map(|(name, value)| (name.as_bytes(), value.as_bytes())),
+            ),
         };
         self.change(|_, state| {
             if state.phase != Phase::Open {

@@ -22,6 +22,7 @@ const UNFIT: i32 = 70;
 
 /// Plays the role to its end.
 pub(crate) fn play(role: Role) -> ! {
+    panics::watch();
     let played = match role {
         Role::Zygote(role) => play_zygote(role),
         Role::Worker(role) => play_worker(&role),
@@ -76,8 +77,9 @@ fn prepare(origin: &Origin) -> Result<(), Failure> {
 /// The life of a worker. Its result is the exit code.
 fn work(seed: Seed, prepared: Result<(), Failure>) -> Result<i32, WorkerError> {
     let mut worker = Worker::begin(seed)?;
-    let last_words = worker.stack_fd().try_clone_to_owned().ok();
-    panics::watch(last_words.map(File::from));
+    if let Ok(file) = worker.stack_fd().try_clone_to_owned() {
+        panics::keep_last_words(File::from(file));
+    }
     let blob = worker.setup_bytes()?;
     if let Err(failure) = prepared.and_then(|()| Setup::take_up(&blob)) {
         worker.initializer_failed(&Outgoing {

@@ -251,7 +251,7 @@ impl Inner {
             return;
         }
         let answered = match self.surroundings.describe() {
-            Some(blob) => self.pool.provide_setup(&blob, Vec::new()),
+            Some(blob) => self.pool.provide_setup(&blob, Vec::new(), &[]),
             None => self.pool.setup_failed(),
         };
         if answered.is_err() {

@@ -36,9 +36,13 @@ thread_local! {
     static SAID: RefCell<Option<Caught>> = const { RefCell::new(None) };
 }
 
-/// Installs the hook. What a panic says also goes to `last_words`.
-pub(crate) fn watch(last_words: Option<File>) {
-    *LAST_WORDS.lock().unwrap_or_else(PoisonError::into_inner) = last_words;
+/// From here on what a panic says also goes to this file.
+pub(crate) fn keep_last_words(file: File) {
+    *LAST_WORDS.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+}
+
+/// Installs the hook.
+pub(crate) fn watch() {
     let before = take_hook();
     set_hook(Box::new(move |info| {
         let said = describe(info);

@@ -38,7 +38,7 @@ pub(crate) struct Pool {
 #[pymethods]
 impl Pool {
     #[new]
-    #[pyo3(signature = (*, max_workers, executable, arguments, idle_timeout=None, on_crash="recover", launcher="zygote", max_tasks_per_worker=None))]
+    #[pyo3(signature = (*, max_workers, executable, arguments, idle_timeout=None, on_crash="recover", launcher="zygote", max_tasks_per_worker=None, environment=None))]
     fn new(
         max_workers: u32,
         executable: PathBuf,
@@ -47,6 +47,7 @@ impl Pool {
         on_crash: &str,
         launcher: &str,
         max_tasks_per_worker: Option<u32>,
+        environment: Option<Vec<(OsString, OsString)>>,
     ) -> PyResult<Self> {
         let core = CoreConfig {
             workers: max_workers,
@@ -69,7 +70,7 @@ impl Pool {
         let command = LauncherCommand {
             program: executable,
             arguments,
-            environment: None,
+            environment,
         };
         let config = PoolConfig {
             core,
@@ -112,12 +113,14 @@ impl Pool {
     }
 
     /// Describes the surroundings of new workers. `descriptors` are pairs of an open descriptor here,
-    /// which is duplicated, and its number there.
+    /// which is duplicated, and its number there. With an `environment`, workers are executed with it.
+    #[pyo3(signature = (blob, descriptors, environment=Vec::new()))]
     fn provide_setup(
         &self,
         py: Python<'_>,
         blob: &[u8],
         descriptors: Vec<(i32, i32)>,
+        environment: Vec<(OsString, OsString)>,
     ) -> PyResult<()> {
         let mut held: Vec<(OwnedFd, i32)> = Vec::with_capacity(descriptors.len());
         for (number, target) in descriptors {
@@ -138,7 +141,7 @@ impl Pool {
                 Err(error) => return self.setup_lacks(py, error.raw_os_error().unwrap_or(0)),
             }
         }
-        py.detach(|| self.engine.provide_setup(blob, held))
+        py.detach(|| self.engine.provide_setup(blob, held, &environment))
             .map_err(to_python)
     }
 

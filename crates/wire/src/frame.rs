@@ -209,7 +209,8 @@ pub struct SpawnBody<'a> {
     pub setup_len: u32,
     /// The number that each extra descriptor gets in the worker, in order.
     pub targets: Vec<i32>,
-    /// Bytes for the language front.
+    /// The environment of a worker that is executed (see [`crate::encode_environment`]); empty for
+    /// that of the zygote.
     pub rest: &'a [u8],
 }
 

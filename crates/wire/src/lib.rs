@@ -10,6 +10,7 @@
 mod bytes;
 mod decode;
 mod encode;
+mod environment;
 mod error;
 mod frame;
 mod header;
@@ -20,6 +21,7 @@ mod rules;
 
 pub use decode::Decoder;
 pub use encode::{Body, encode, encode_body};
+pub use environment::{Variable, decode_environment, encode_environment};
 pub use error::{Field, WireError};
 pub use frame::{DoneBody, ExitedBody, Frame, SpawnBody, TaskBody};
 pub use header::{DONE_CANNOT_ENCODE, DONE_RAISED, Header, Kind, LeaveReason, Role, SPAWN_EXEC};

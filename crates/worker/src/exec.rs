@@ -7,10 +7,13 @@
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use loky_sys::spawn::{Spawn, spawn};
 use loky_sys::{descriptor, process};
+
+use loky_wire::decode_environment;
 
 use crate::error::WorkerError;
 use crate::seed::Seed;
@@ -34,8 +37,9 @@ const FIRST_DESCRIPTOR: RawFd = 3;
 const FIXED_WORDS: usize = 8;
 
 impl ExecTemplate {
-    /// Executes the worker of `seed` and returns its process id.
-    pub(crate) fn execute(&self, seed: &Seed) -> io::Result<i32> {
+    /// Executes the worker of `seed` and returns its process id. An encoded environment that is not
+    /// empty takes the place of the template's.
+    pub(crate) fn execute(&self, seed: &Seed, environment: &[u8]) -> io::Result<i32> {
         let sources = [&seed.socket, &seed.ledger, &seed.setup, &seed.stack];
         let extras = seed.extra.iter().map(|(descriptor, _)| descriptor);
         let keep: Vec<(BorrowedFd<'_>, RawFd)> = sources
@@ -44,12 +48,18 @@ impl ExecTemplate {
             .map(AsFd::as_fd)
             .zip(FIRST_DESCRIPTOR..)
             .collect();
+        let given = (!environment.is_empty()).then(|| {
+            let variables = decode_environment(environment).into_iter();
+            variables
+                .map(|(name, value)| (OsString::from_vec(name), OsString::from_vec(value)))
+                .collect::<Vec<_>>()
+        });
         let mut args = self.arguments.clone();
         args.extend(words(seed));
         spawn(&Spawn {
             program: &self.program,
             args: &args,
-            env: self.environment.as_deref(),
+            env: given.as_deref().or(self.environment.as_deref()),
             keep: &keep,
             null_stdin: false,
         })

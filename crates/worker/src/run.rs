@@ -83,12 +83,13 @@ pub struct Worker {
 
 impl Worker {
     /// Takes up the part of a worker: dies with the zygote from here on, keeps its own orphans
-    /// below itself, and takes interrupts again.
+    /// below itself. Interrupts are still ignored: the front takes them when it can.
     pub fn begin(mut seed: Seed) -> Result<Self, WorkerError> {
         lifeline::arm_lifeline(seed.zygote_pid)
             .map_err(WorkerError::begin("tie its life to the zygote's"))?;
         process::set_child_subreaper().map_err(WorkerError::begin("become a subreaper"))?;
-        signal::reset(signal::SIGINT).map_err(WorkerError::begin("take interrupts again"))?;
+        // Blocked in a worker that was executed, ignored in every one.
+        signal::unblock(signal::SIGINT);
         // The parent's numbers count: whoever else may have one here (a preloaded module) loses it.
         let extra = std::mem::take(&mut seed.extra);
         descriptor::place(

@@ -33,8 +33,8 @@ pub struct Seed {
 
 /// A Spawn frame, read.
 pub(crate) enum SpawnOrder {
-    /// Everything is here.
-    Seed(Seed),
+    /// Everything is here; the bytes are the environment to execute it with, empty for one's own.
+    Seed(Seed, Vec<u8>),
     /// The kernel could not install all descriptors in the table of this process.
     DescriptorsLost,
 }
@@ -63,7 +63,8 @@ impl SpawnOrder {
         ) else {
             return Err(missing);
         };
-        Ok(Self::Seed(Seed {
+        let environment = body.rest.to_vec();
+        let seed = Seed {
             worker: frame.header.task,
             index: frame.header.aux,
             socket,
@@ -73,6 +74,7 @@ impl SpawnOrder {
             stack,
             extra: descriptors.zip(body.targets.iter().copied()).collect(),
             zygote_pid,
-        }))
+        };
+        Ok(Self::Seed(seed, environment))
     }
 }

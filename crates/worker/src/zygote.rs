@@ -92,6 +92,7 @@ impl Zygote {
         process::set_child_subreaper().map_err(WorkerError::begin("become a subreaper"))?;
         signal::ignore(signal::SIGINT)
             .map_err(WorkerError::begin("ignore the interrupt signal"))?;
+        signal::unblock(signal::SIGINT);
         socket::set_nonblocking(&control).map_err(WorkerError::begin("set up its socket"))?;
         let mut zygote = Self {
             channel: Channel::new(control, Role::ParentToZygote),
@@ -245,8 +246,8 @@ impl Zygote {
 
     fn spawn(&mut self, incoming: Incoming) -> Result<Option<Order>, WorkerError> {
         let header = incoming.frame.header;
-        let seed = match SpawnOrder::read(incoming, process::pid())? {
-            SpawnOrder::Seed(seed) => seed,
+        let (seed, environment) = match SpawnOrder::read(incoming, process::pid())? {
+            SpawnOrder::Seed(seed, environment) => (seed, environment),
             SpawnOrder::DescriptorsLost => {
                 self.spawn_failed(header.task, errno::EMFILE)?;
                 return Ok(None);
@@ -257,7 +258,7 @@ impl Zygote {
             return Ok(None);
         }
         if header.flags & SPAWN_EXEC != 0 {
-            self.execute(&seed)?;
+            self.execute(&seed, &environment)?;
             return Ok(None);
         }
         match process::thread_count() {
@@ -271,11 +272,11 @@ impl Zygote {
         Ok(None)
     }
 
-    fn execute(&mut self, seed: &Seed) -> Result<(), WorkerError> {
+    fn execute(&mut self, seed: &Seed, environment: &[u8]) -> Result<(), WorkerError> {
         let Some(template) = &self.exec else {
             return self.spawn_failed(seed.worker, errno::ENOSYS);
         };
-        match template.execute(seed) {
+        match template.execute(seed, environment) {
             Ok(pid) => self.worker_made(seed, pid),
             Err(error) => self.spawn_refused(seed.worker, &error),
         }

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 PART = "PART"
 """Command of a piece of a message that is too long to be written to a pipe at once."""
 
+FORGIVE = "FORGIVE"
+"""Command to take unknown names as no mistake: they were registered with another tracker."""
+
 _CLEAN, _LEAKED, _NOT_DELETED, _BAD_MESSAGE = range(4)
 _PATIENCE_S = 1.0
 _LOOK_AGAIN_S = 0.05
@@ -105,13 +108,12 @@ class Tracker:
 
     Args:
         verbose: tell on standard error what happens.
-        successor: the one before was killed, so that unknown names are no mistake of the sender.
     """
 
-    def __init__(self, verbose: bool, successor: bool) -> None:
+    def __init__(self, verbose: bool) -> None:
         self.status = _CLEAN
         self._verbose = verbose
-        self._successor = successor
+        self._forgiving = False
         self._counts: dict[str, dict[str, int]] = {rtype: {} for rtype in deleters if rtype != "noop"}
         self._pieces: dict[str, dict[int, str]] = {}
 
@@ -144,6 +146,9 @@ class Tracker:
     def _carry_out(self, command: str, rtype: str, name: str) -> None:
         if command == "PROBE":
             return
+        if command == FORGIVE:
+            self._forgiving = True
+            return
         counts = self._counts.get(rtype)
         if counts is None:
             raise ValueError(f"cannot {command.lower()} {name!r}: unknown resource type {rtype!r}")
@@ -151,7 +156,7 @@ class Tracker:
             counts[name] = counts.get(name, 0) + 1
             self._log(f"incremented refcount of {rtype} {name} (current {counts[name]})")
             return
-        if name not in counts and self._successor:
+        if name not in counts and self._forgiving:
             return
         if command == "UNREGISTER":
             del counts[name]
@@ -218,7 +223,7 @@ def _ignore_signals() -> None:
     _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (_signal.SIGINT, _signal.SIGTERM))
 
 
-def main(fd: int, verbose: "Any" = 0, successor: bool = False) -> "NoReturn":
+def main(fd: int, verbose: "Any" = 0) -> "NoReturn":
     """Track until every process has closed its end of the pipe, clean up and exit.
 
     The exit status is 0, or 1 if something had to be cleaned up, 2 if that failed, 3 after a
@@ -227,12 +232,11 @@ def main(fd: int, verbose: "Any" = 0, successor: bool = False) -> "NoReturn":
     Args:
         fd: where the messages arrive.
         verbose: whether to tell what happens.
-        successor: whether another tracker had been there before and was killed.
     """
     _ignore_signals()
     _keep_only(fd)
     sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    tracker = Tracker(bool(verbose), successor)
+    tracker = Tracker(bool(verbose))
     try:
         with open(fd, "rb") as messages:
             for line in messages:

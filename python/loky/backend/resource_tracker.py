@@ -37,7 +37,7 @@ _STOP_LIMIT_S = 10.0
 _LOOK_AGAIN_S = 0.002
 _PROGRAM = (
     "import sys;sys.path.insert(0,{root!r});"
-    "from loky.backend.resource_tracker import main;main({fd},{verbose},{successor})"
+    "from loky.backend.resource_tracker import main;main({fd},{verbose})"
 )
 
 _tokens = itertools.count()
@@ -69,7 +69,6 @@ class ResourceTracker:
         self._lock = threading.RLock()
         self._fd, self._pid = _state.tracker or (None, None)
         self._owned = False
-        self._successor = False
         self._exitcode: int | None = None
         self._proc_handle: int | None = None
         self._waitpid_timed_out = False
@@ -96,6 +95,10 @@ class ResourceTracker:
         """Count one user less; the thing is deleted when none is left."""
         self._send("MAYBE_UNLINK", name, rtype)
 
+    def _succeed_another(self) -> None:
+        """Expect names that were registered elsewhere, with a tracker that is no longer asked."""
+        self._send(_tracker_process.FORGIVE, "", "noop")
+
     def _send(self, command: str, name: str, rtype: str) -> None:
         lines = _lines(command, name, rtype)
         with self._lock:
@@ -103,8 +106,9 @@ class ResourceTracker:
                 self._launch()
             elif not self._write(lines[:1]):
                 self._teardown_dead_process()
-                self._successor = True
                 self._launch()
+                # What was registered with the one before is unknown to this one.
+                self._write(_lines(_tracker_process.FORGIVE, "", "noop"))
             else:
                 del lines[:1]
             self._write(lines)
@@ -123,9 +127,7 @@ class ResourceTracker:
     def _launch(self) -> None:
         reader, writer = os.pipe()
         try:
-            program = _PROGRAM.format(
-                root=_launch.package_root(), fd=reader, verbose=bool(VERBOSE), successor=self._successor
-            )
+            program = _PROGRAM.format(root=_launch.package_root(), fd=reader, verbose=bool(VERBOSE))
             args = [sys.executable, "-I", "-S", "-c", program]
             self._pid, self._proc_handle = spawnv_passfds(sys.executable, args, [reader])
         except BaseException:

@@ -133,7 +133,7 @@ impl Owner {
             Some(setup) => {
                 let witness = self.signs.as_fd().try_clone_to_owned().unwrap();
                 self.pool
-                    .provide_setup(setup, vec![(witness, front::WITNESS)])
+                    .provide_setup(setup, vec![(witness, front::WITNESS)], &[])
                     .unwrap();
             }
         }

@@ -30,7 +30,11 @@ pub fn own(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Puts each descriptor at its number, replacing what is there; all close on exec. What stands in
+/// The last of the standard streams, which whatever is executed inherits.
+const STREAM_LAST: RawFd = 2;
+
+/// Puts each descriptor at its number, replacing what is there; all but the standard streams close on
+/// exec. What stands in
 /// `apart` is moved out of the way where its number is wanted.
 ///
 /// The caller knows that nothing else in this process owns one of the numbers. On an error some may
@@ -53,6 +57,11 @@ pub fn place(moves: Vec<(OwnedFd, RawFd)>, apart: &mut [&mut OwnedFd]) -> io::Re
     }
     for (source, target) in &sources {
         crate::platform::process::duplicate_onto(source, *target)?;
+        if *target <= STREAM_LAST {
+            // SAFETY: the number has just been opened; the borrow lasts for one call.
+            let stream = unsafe { BorrowedFd::borrow_raw(*target) };
+            fcntl_setfd(stream, FdFlags::empty())?;
+        }
     }
     Ok(())
 }

@@ -30,6 +30,18 @@ pub fn block_all_in_this_thread() {
     }
 }
 
+/// Lets a signal be delivered to this thread again.
+pub fn unblock(signal: i32) {
+    // SAFETY: the set is initialised by `sigemptyset` before it is read, and lives for all the
+    // calls, which cannot fail with a valid signal.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut set);
+        libc::sigaddset(&raw mut set, signal);
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut());
+    }
+}
+
 /// Ignores a signal, also in what this process executes.
 pub fn ignore(signal: i32) -> io::Result<()> {
     set_disposition(signal, libc::SIG_IGN)

@@ -175,7 +175,8 @@ impl Attributes {
         self.0.as_mut_ptr()
     }
 
-    /// An empty mask, since the spawning thread may block everything; and SIGPIPE, which Python and
+    /// A mask of SIGINT alone, since the spawning thread may block everything, and since Ctrl-C must
+    /// not meet the new program before it has taken a stand on interrupts; and SIGPIPE, which Python and
     /// Rust ignore, as a new program expects it.
     fn set_signals(&mut self) -> io::Result<()> {
         let flags = libc::POSIX_SPAWN_SETSIGMASK
@@ -188,7 +189,9 @@ impl Attributes {
         unsafe {
             let mut set: libc::sigset_t = std::mem::zeroed();
             libc::sigemptyset(&raw mut set);
+            libc::sigaddset(&raw mut set, libc::SIGINT);
             check(libc::posix_spawnattr_setsigmask(self.raw(), &raw const set))?;
+            libc::sigemptyset(&raw mut set);
             libc::sigaddset(&raw mut set, libc::SIGPIPE);
             check(libc::posix_spawnattr_setsigdefault(
                 self.raw(),

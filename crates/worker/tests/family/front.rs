@@ -80,6 +80,7 @@ pub fn executed_worker(words: &[String]) -> ! {
 
 fn worker(seed: Seed) -> ! {
     count_interrupts();
+    signal::reset(signal::SIGINT).unwrap();
     let mut worker = or_exit(Worker::begin(seed));
     let setup = or_exit(worker.setup_bytes());
     if setup == b"fail" {
