@@ -114,7 +114,6 @@ class PoolLife:
         self._warned_of_growth = False
         self._setup_error: BaseException | None = None
         self._broken_by: Mapping[str, Any] | None = None
-        self._unstarted = True
         self._stack_shown_of: int | None = None
         self._pickling_lock = threading.RLock() if options.job_reducers else None
         self.ref = weakref.ref(self)
@@ -218,12 +217,12 @@ class PoolLife:
 
     def start_workers(self) -> None:
         """Give the engine what it needs to start workers, if it wants any, and wait for their pids."""
+        if not self._pool.spawning():
+            return
+        # The manager thread may have been faster.
         if self._pool.setup_wanted():
             self.provide_setup()
-        elif not self._unstarted:
-            return
         self._pool.wait_spawned()
-        self._unstarted = False
 
     def provide_setup(self) -> None:
         """Describe this process to new workers."""

@@ -7,6 +7,7 @@ import warnings
 import pytest
 
 from tests.support import tasks
+from tests.support.gates import pass_gate
 from tests.support.waiting import eventually, has_ended, is_running
 
 
@@ -50,8 +51,6 @@ def test_workers_without_a_timeout_stay(pool):
 
 
 def test_a_busy_worker_does_not_leave(pool, gate):
-    from tests.support.gates import pass_gate
-
     executor = pool(1, timeout=0.05)
     future = executor.submit(pass_gate, gate.folder)
     (pid,) = gate.wait_begun()
@@ -102,14 +101,39 @@ def test_the_warning_as_an_error_does_not_break_the_pool(pool):
 
 
 def test_nobody_is_warned_of_idle_workers_that_leave_with_nothing_to_do(pool):
-    executor = pool(2, timeout=0.02)
+    executor = pool(2, timeout=0.2)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for _ in range(3):
             executor.submit(tasks.identity, 1).result()
-            assert eventually(lambda: not executor._processes)
+            workers = list(executor._processes.values())
+            assert eventually(lambda workers=workers: all(worker.exitcode == 0 for worker in workers))
         executor.shutdown()
     assert caught == []
+
+
+@pytest.mark.parametrize("launched", ["zygote", "exec"])
+def test_a_submit_that_finds_no_worker_returns_with_new_ones_however_often(pool, launched):
+    executor = pool(2, timeout=0.1, launcher=launched)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        for _ in range(10):
+            executor.submit(tasks.identity, 1)
+            assert executor._processes
+            assert eventually(lambda: not executor._processes)
+
+
+def test_a_submit_that_meets_only_busy_workers_refills_the_pool(pool, gate):
+    executor = pool(3, timeout=0.1)
+    busy = executor.submit(pass_gate, gate.folder)
+    (pid,) = gate.wait_begun()
+    assert eventually(lambda: set(executor._processes) == {pid})
+    assert executor.submit(tasks.identity, 1).result() == 1
+    executor.submit(tasks.identity, 1)
+    assert pid in executor._processes
+    assert len(executor._processes) >= 2
+    gate.open()
+    assert busy.result() is None
 
 
 def test_a_retired_worker_is_replaced_for_a_pool_whose_executor_has_gone(gate):

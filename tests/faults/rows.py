@@ -1,6 +1,12 @@
 """All rows of the table of failures."""
 
-from tests.faults import rows_deaths, rows_family, rows_values
+from tests.faults import rows_deaths, rows_family, rows_misuse, rows_resources, rows_values
 from tests.faults.table import Row
 
-ROWS: list[Row] = [*rows_values.ROWS, *rows_deaths.ROWS, *rows_family.ROWS]
+ROWS: list[Row] = [
+    *rows_values.ROWS,
+    *rows_deaths.ROWS,
+    *rows_family.ROWS,
+    *rows_resources.ROWS,
+    *rows_misuse.ROWS,
+]

@@ -47,20 +47,14 @@ def _let_workers_retire(stage: Stage) -> None:
     stage.workers = []
 
 
-def _statistic(stage: Stage, name: str) -> int:
-    life = stage.executor._life
-    assert life is not None
-    return life._pool.statistics()[name]
-
-
 def _kill_spawning_zygote(stage: Stage) -> Any:
     """The zygote is stopped, so that the orders stay on their way to it, and then killed."""
     _let_workers_retire(stage)
     stage.kill(stage.zygote, signal.SIGSTOP)
-    ordered = _statistic(stage, "spawns_ordered")
+    ordered = stage.statistic("spawns_ordered")
     submitted = stage.in_background(stage.submit, tasks.give, "value")
-    stage.until(lambda: _statistic(stage, "spawns_ordered") == ordered + 2)
-    assert _statistic(stage, "spawned") == ordered
+    stage.until(lambda: stage.statistic("spawns_ordered") == ordered + 2)
+    assert stage.statistic("spawned") == ordered
     stage.kill(stage.zygote)
     return submitted
 
@@ -82,7 +76,7 @@ def _start_slowly(stage: Stage) -> dict[str, Any]:
 
 def _zygotes_died(stage: Stage) -> None:
     least = 9 if stage.mode == "recover" else 1
-    assert _statistic(stage, "launchers_died") >= least
+    assert stage.statistic("launchers_died") >= least
 
 
 def _with_executable(path: str) -> Any:
@@ -101,7 +95,7 @@ def _with_executable(path: str) -> Any:
 
 def _no_zygote_lives(stage: Stage) -> None:
     assert not stage.executor._processes
-    assert _statistic(stage, "spawned") == 0
+    assert stage.statistic("spawned") == 0
 
 
 def _refuse_forks(lifted: bool) -> Any:
@@ -109,7 +103,7 @@ def _refuse_forks(lifted: bool) -> Any:
         _let_workers_retire(stage)
         with forks_refused(stage.zygote.pid) as refusal:
             submitted = stage.in_background(stage.submit, tasks.give, "value")
-            stage.until(lambda: _statistic(stage, "spawns_failed") > 0)
+            stage.until(lambda: stage.statistic("spawns_failed") > 0)
             if not lifted:
                 stage.outcome(submitted)
             stage.notes["refused"] = refusal.count()
@@ -120,7 +114,7 @@ def _refuse_forks(lifted: bool) -> Any:
 
 def _forks_were_refused(stage: Stage) -> None:
     assert stage.notes["refused"] > 0
-    assert _statistic(stage, "spawns_failed") > 0
+    assert stage.statistic("spawns_failed") > 0
 
 
 def _retire(_stage: Stage) -> dict[str, Any]:

@@ -125,6 +125,22 @@ class Stage:
         self.open(cue)
         return future
 
+    def attempt(self, submit: Callable[..., Future[Any]], *args: Any) -> Future[Any]:
+        """A future with what the call itself raises; raising is what it was to do."""
+        refused: Future[Any] = Future()
+        try:
+            submit(*args)
+        except Exception as error:
+            refused.set_exception(error)
+        else:
+            refused.set_result("it was accepted")
+        return refused
+
+    def statistic(self, name: str) -> int:
+        """One of the counts of the engine."""
+        life = self.executor._life
+        return 0 if life is None else life._pool.statistics()[name]
+
     def in_background(self, submit: Callable[..., Future[Any]], *args: Any) -> Future[Any]:
         """Call what gives a future, in a thread; a future of the same outcome."""
         outer: Future[Any] = Future()
@@ -357,10 +373,10 @@ Options = Callable[[Stage], dict[str, Any]] | None
 """Arguments of an executor, made when its stage is there."""
 
 
-def end(executor: ProcessPoolExecutor) -> None:
+def end(executor: ProcessPoolExecutor, kill: bool = True) -> None:
     """Shut an executor down and wait for its end, but not for ever."""
     life = executor._life
-    executor.shutdown(wait=False, kill_workers=True)
+    executor.shutdown(wait=False, kill_workers=kill)
     if life is not None:
         life.thread.join(WAIT_S)
         assert not life.thread.is_alive(), "the pool does not come to its end"
@@ -376,13 +392,13 @@ def state_of(pid: int) -> str:
 
 
 @contextlib.contextmanager
-def full_descriptor_table() -> Iterator[None]:
-    """This process can open nothing more, until the block ends."""
+def full_descriptor_table(room: int = 0) -> Iterator[int]:
+    """This process can open no more than `room`, until the block ends; gives how many fill its table."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(int(entry) for entry in os.listdir("/proc/self/fd"))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 8, hard))
     filling = []
     try:
         with contextlib.suppress(OSError):
@@ -394,7 +410,9 @@ def full_descriptor_table() -> Iterator[None]:
             assert error.errno == errno.EMFILE
         else:
             raise AssertionError("the table of descriptors is not full")
-        yield
+        for _ in range(room):
+            os.close(filling.pop())
+        yield len(filling)
     finally:
         for number in filling:
             os.close(number)

@@ -75,6 +75,9 @@ class FakePool:
             self.deliver(self.eager.pop(0)(number))
         return number
 
+    def spawning(self) -> bool:
+        return self.setup_wanted()
+
     def setup_wanted(self) -> bool:
         """Until one is provided or has failed."""
         return self.wants_setup

@@ -142,6 +142,11 @@ impl Pool {
         self.is_own() && self.shared.lock().setup.asked
     }
 
+    /// Whether workers have been wanted that have no process yet.
+    pub fn is_spawning(&self) -> bool {
+        self.is_own() && self.shared.lock().spawns_outstanding() > 0
+    }
+
     /// Describes the surroundings of the workers that are about to be made.
     ///
     /// Where the description cannot be put into a memory file, the workers could not be made and are

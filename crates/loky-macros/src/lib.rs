@@ -14,6 +14,9 @@ use proc_macro::TokenStream;
 /// The function keeps its name, and can still be called by it. Its arguments and its result are
 /// owned values that serde can write and read.
 ///
+/// Its name is a value, as that of a constant is: where the task is in scope, a variable cannot have
+/// the same name.
+///
 /// It may not be generic, async, unsafe or a method, and it may not take references.
 #[proc_macro_attribute]
 pub fn task(attribute: TokenStream, item: TokenStream) -> TokenStream {

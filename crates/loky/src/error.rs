@@ -113,7 +113,9 @@ pub enum BreakCause {
 }
 
 impl Error {
-    /// Whether the pool that this came from takes no more tasks for this reason.
+    /// Whether this error says that its pool is broken. That of the very task which a worker died with
+    /// does not: it is the same whether the pool recovers or not; ask
+    /// [`is_broken`](crate::ProcessPoolExecutor::is_broken).
     pub fn is_broken_pool(&self) -> bool {
         match self {
             Self::BrokenProcessPool(_) => true,

@@ -112,6 +112,11 @@ impl Pool {
         self.engine.setup_wanted()
     }
 
+    /// Whether workers have been wanted that have no process yet, described or not.
+    fn spawning(&self) -> bool {
+        self.engine.is_spawning()
+    }
+
     /// Describes the surroundings of new workers. `descriptors` are pairs of an open descriptor here,
     /// which is duplicated, and its number there. With an `environment`, workers are executed with it.
     #[pyo3(signature = (blob, descriptors, environment=Vec::new()))]

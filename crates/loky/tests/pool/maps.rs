@@ -1,0 +1,116 @@
+//! One task for many inputs.
+
+use std::cell::Cell;
+
+use loky::Error;
+
+use crate::Test;
+use crate::stage::{Gate, Setting};
+use crate::tasks::{double, exits, panics, wait_at};
+
+pub const TESTS: &[Test] = &[
+    ("map_keeps_the_order_of_its_inputs", ordered),
+    ("map_unordered_gives_what_comes_first", unordered),
+    ("map_takes_inputs_no_further_ahead_than_it_may", look_ahead),
+    ("map_gives_an_error_in_the_place_of_its_task", errors),
+    ("a_map_that_is_dropped_cancels_what_is_left", dropped),
+    ("map_of_nothing_is_empty", empty),
+];
+
+fn ordered(setting: Setting) {
+    let pool = setting.pool(2);
+    let results: Vec<u64> = pool.map(double, 0..500).map(Result::unwrap).collect();
+    assert!(results.into_iter().eq((0..500).map(|x| 2 * x)));
+    pool.shutdown().unwrap();
+}
+
+fn unordered(setting: Setting) {
+    let pool = setting.pool(2);
+    let (slow, quick) = (Gate::new(), Gate::new());
+    let inputs = [slow.name(), quick.name()];
+    let mut results = pool.map(wait_at, inputs).look_ahead(2).unordered();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let asking = std::thread::spawn(move || {
+        for result in &mut results {
+            sender.send(result.unwrap()).unwrap();
+        }
+    });
+    let (first, second) = (slow.arrival(), quick.arrival());
+    let (first_pid, second_pid) = (first.pid, second.pid);
+    drop(second);
+    assert_eq!(receiver.recv().unwrap(), second_pid);
+    drop(first);
+    assert_eq!(receiver.recv().unwrap(), first_pid);
+    asking.join().unwrap();
+    let mut all: Vec<u64> = pool
+        .map(double, 0..300)
+        .unordered()
+        .map(Result::unwrap)
+        .collect();
+    all.sort_unstable();
+    assert!(all.into_iter().eq((0..300).map(|x| 2 * x)));
+    pool.shutdown().unwrap();
+}
+
+fn look_ahead(setting: Setting) {
+    let pool = setting.pool(1);
+    let taken = Cell::new(0_u64);
+    let endless = std::iter::repeat_with(|| {
+        taken.set(taken.get() + 1);
+        taken.get()
+    });
+    let mut results = pool.map(double, endless).look_ahead(5);
+    for given in 1..=20_u64 {
+        assert_eq!(results.next().unwrap().unwrap(), 2 * given);
+        assert_eq!(taken.get(), given + 4);
+    }
+    drop(results);
+    pool.shutdown().unwrap();
+}
+
+fn errors(setting: Setting) {
+    let pool = setting.pool(2);
+    let results: Vec<_> = pool.map(panics, ["a", "b"].map(str::to_owned)).collect();
+    for (result, text) in results.iter().zip(["a", "b"]) {
+        assert!(
+            matches!(result, Err(Error::Panicked { message, .. }) if message.starts_with(text)),
+            "{result:?}"
+        );
+    }
+    let died = pool.map(exits, [3]).unordered().next();
+    assert!(matches!(died, Some(Err(Error::TerminatedWorker(_)))));
+    pool.shutdown().unwrap();
+    let refused: Vec<_> = pool.map(double, 0..3).collect();
+    assert_eq!(refused.len(), 3);
+    assert!(
+        refused
+            .iter()
+            .all(|result| matches!(result, Err(Error::Shutdown)))
+    );
+}
+
+fn dropped(setting: Setting) {
+    let pool = setting.pool(1);
+    let (open, never) = (Gate::new(), Gate::new());
+    let inputs = [open.name(), open.name(), never.name(), never.name()];
+    let mut results = pool.map(wait_at, inputs).look_ahead(4);
+    let asking = std::thread::spawn(move || {
+        let first = results.next().unwrap().unwrap();
+        // The second may have begun; those after it have not, with one worker that it keeps.
+        (first, results)
+    });
+    drop(open.arrival());
+    let second = open.arrival();
+    let (_, results) = asking.join().unwrap();
+    drop(results);
+    drop(second);
+    pool.shutdown().unwrap();
+    // Nobody ever came: a task that had been left would have waited here for ever.
+}
+
+fn empty(setting: Setting) {
+    let pool = setting.pool(1);
+    assert!(pool.map(double, []).next().is_none());
+    assert!(pool.map(double, []).unordered().next().is_none());
+    pool.shutdown().unwrap();
+}
