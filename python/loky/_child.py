@@ -257,6 +257,7 @@ class _Desk:
 
     def __init__(self, on_interrupt: "Any") -> None:
         self.on_interrupt = on_interrupt
+        self.pid = os.getpid()
         self.begun: tuple[int, int] | None = None
         self.answer: tuple[bool, bytes, Any] | None = None
         self.watch = _MemoryWatch()
@@ -281,7 +282,7 @@ class _Desk:
         if self.begun != (task, attempt):
             self.answer = None
             self.begun = (task, attempt)
-            self.answer = _perform(turn[3], turn[4])
+            self.answer = _perform(turn[3], turn[4], self.pid)
         elif self.answer is None:
             # Interrupted outside the task's own code: the task had begun and is not run again.
             self.answer = True, _pickling.encode_exception(KeyboardInterrupt()), []
@@ -331,8 +332,12 @@ def _serve_until_interrupted(worker: "Worker", desk: _Desk) -> None:
             continue
 
 
-def _perform(stream: "Any", buffers: "Any") -> "tuple[bool, bytes, Any]":
-    """Run a task. Its arguments and its result are dropped when this returns."""
+def _perform(stream: "Any", buffers: "Any", pid: int) -> "tuple[bool, bytes, Any]":
+    """Run a task. Its arguments and its result are dropped when this returns.
+
+    Args:
+        pid: the number of the worker, which a process that the task forks does not have.
+    """
     try:
         function, args, kwargs = _pickling.decode_task(stream, buffers)
     except KeyboardInterrupt as error:
@@ -341,13 +346,37 @@ def _perform(stream: "Any", buffers: "Any") -> "tuple[bool, bytes, Any]":
         return True, _pickling.encode_unreadable_task(_without_own_frame(error)), []
     try:
         result = function(*args, **kwargs)
+        if os.getpid() != pid:
+            _leave_as_fork(None)
         del function, args, kwargs
         encoded = _pickling.encode_result(result)
         return False, *encoded
     except BaseException as error:
+        if os.getpid() != pid:
+            _leave_as_fork(error)
         answer = _pickling.encode_exception(_without_own_frame(error))
         error.__traceback__ = None  # Its frames hold the task's arguments.
         return True, answer, []
+
+
+def _leave_as_fork(error: BaseException | None) -> "NoReturn":
+    """The end of a process that a task forked and that came back from the task as well.
+
+    The task has one answer, which is the worker's; this process ends as a program would.
+    """
+    status = 0
+    if isinstance(error, SystemExit):
+        code = error.code
+        status = code if isinstance(code, int) else int(code is not None)
+    elif error is not None:
+        _print_error(error)
+        status = 1
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    finally:
+        os._exit(status & 0xFF)
 
 
 class _MemoryWatch:

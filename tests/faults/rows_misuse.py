@@ -7,7 +7,7 @@ from typing import Any
 from loky import ShutdownExecutorError
 from tests.faults import failures, forks, tasks
 from tests.faults.rows_values import worker_lives
-from tests.faults.stage import Stage, end
+from tests.faults.stage import Stage, end, state_of
 from tests.faults.table import Gives, Raises, Row
 
 _KILLED = Raises(kind=ShutdownExecutorError, text=("kill_workers=True",))
@@ -99,7 +99,8 @@ def _child_lived(stage: Stage) -> None:
 def _child_of_task_is_over(stage: Stage) -> None:
     pid = stage.news("forked")
     assert pid != stage.victim.pid
-    stage.until(lambda: not os.path.exists(f"/proc/{pid}"))
+    # The task does not wait for its child, so the remains stay for as long as the worker lives.
+    stage.until(lambda: state_of(pid) in "Z-")
     worker_lives(stage)
 
 

@@ -393,12 +393,10 @@ def state_of(pid: int) -> str:
 
 @contextlib.contextmanager
 def full_descriptor_table(room: int = 0) -> Iterator[int]:
-    """This process can open no more than `room`, until the block ends; gives how many fill its table."""
-    import resource
+    """This process can open no more than `room`, until the block ends; gives how many fill its table.
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    highest = max(int(entry) for entry in os.listdir("/proc/self/fd"))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 8, hard))
+    For rows that are alone: a table of the usual size would take long to fill.
+    """
     filling = []
     try:
         with contextlib.suppress(OSError):
@@ -416,4 +414,3 @@ def full_descriptor_table(room: int = 0) -> Iterator[int]:
     finally:
         for number in filling:
             os.close(number)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

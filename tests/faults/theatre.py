@@ -4,6 +4,7 @@ Run as a program it plays one row in an interpreter of its own, for rows that ch
 """
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.faults.table import Others, Row
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 25
+DESCRIPTORS_MAX = 256
 
 
 def play(row: Row, stage: Stage) -> None:
@@ -68,6 +70,8 @@ def play_alone(name: str, mode: str, launcher: str, folder: Path) -> None:
 def _main(name: str, mode: str, launcher: str, folder: str) -> None:
     from tests.faults.rows import ROWS
 
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS_MAX, hard))
     (row,) = [row for row in ROWS if row.name == name]
     stage = Stage(mode, launcher, Path(folder), row.options, lambda: "")
     try:

@@ -142,68 +142,25 @@ fn breakage_dict<'py>(py: Python<'py>, breakage: &Breakage) -> PyResult<Bound<'p
     Ok(dict)
 }
 
+/// Every count of a `Statistics` with its name. One that is not listed does not compile.
+macro_rules! named_counts {
+    ($statistics:expr; $($name:ident),+ $(,)?) => {{
+        let Statistics { $($name),+ } = $statistics;
+        [$((stringify!($name), $name)),+]
+    }};
+}
+
 /// The core's counts, by name.
 pub(crate) fn statistics_dict(
     py: Python<'_>,
     statistics: Statistics,
 ) -> PyResult<Bound<'_, PyDict>> {
-    // Every count is named here, so that a new one cannot be forgotten.
-    let Statistics {
-        submitted,
-        answered,
-        cancelled,
-        died,
-        broken,
-        shut_down,
-        sent,
-        released,
-        requeued,
-        revokes,
-        revokes_granted,
-        revokes_refused,
-        revokes_overtaken,
-        replies_dropped,
-        events_dropped,
-        spawns_ordered,
-        spawned,
-        spawns_failed,
-        spawns_abandoned,
-        respawned,
-        retired,
-        retired_idle,
-        recycled,
-        workers_killed,
-        workers_died,
-        launchers_died,
-    } = statistics;
-    let counts = [
-        ("submitted", submitted),
-        ("answered", answered),
-        ("cancelled", cancelled),
-        ("died", died),
-        ("broken", broken),
-        ("shut_down", shut_down),
-        ("sent", sent),
-        ("released", released),
-        ("requeued", requeued),
-        ("revokes", revokes),
-        ("revokes_granted", revokes_granted),
-        ("revokes_refused", revokes_refused),
-        ("revokes_overtaken", revokes_overtaken),
-        ("replies_dropped", replies_dropped),
-        ("events_dropped", events_dropped),
-        ("spawns_ordered", spawns_ordered),
-        ("spawned", spawned),
-        ("spawns_failed", spawns_failed),
-        ("spawns_abandoned", spawns_abandoned),
-        ("respawned", respawned),
-        ("retired", retired),
-        ("retired_idle", retired_idle),
-        ("recycled", recycled),
-        ("workers_killed", workers_killed),
-        ("workers_died", workers_died),
-        ("launchers_died", launchers_died),
-    ];
+    let counts = named_counts!(statistics;
+        submitted, answered, cancelled, died, broken, shut_down, sent, released, requeued,
+        revokes, revokes_granted, revokes_refused, revokes_overtaken, replies_dropped,
+        events_dropped, spawns_ordered, spawned, spawns_failed, spawns_abandoned, respawned,
+        retired, retired_idle, recycled, workers_killed, workers_died, launchers_died,
+    );
     let dict = PyDict::new(py);
     for (name, count) in counts {
         dict.set_item(name, count)?;

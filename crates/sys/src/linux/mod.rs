@@ -1,6 +1,8 @@
 //! Linux 5.10 and later, a file a mechanism; what is older or forbidden has a fall-back.
 
+pub mod cgroup;
 mod descendants;
+pub(crate) mod fault_context;
 pub(crate) mod inheritance;
 pub mod lifeline;
 mod lineage;

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod descriptor;
 pub mod errno;
+pub mod faults;
 pub(crate) mod file;
 pub mod fork;
 pub mod limits;

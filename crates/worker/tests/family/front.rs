@@ -118,73 +118,35 @@ fn run(worker: &mut Worker, task: &TaskIn) {
     let text = String::from_utf8_lossy(task.stream.as_bytes()).into_owned();
     let mut words = text.split_ascii_whitespace();
     let command = words.next().unwrap();
-    let mut number = || words.next().unwrap().parse::<i32>().unwrap();
+    let number = words.next().map(|word| word.parse::<i32>().unwrap());
+    let count = || usize::try_from(number.unwrap()).unwrap();
     match command {
-        "echo" => {
-            let buffers: Vec<&[u8]> = task
-                .buffers
-                .iter()
-                .map(loky_worker::View::as_bytes)
-                .collect();
-            reply(worker, task, false, task.stream.as_bytes(), &buffers);
-        }
+        "echo" => reply_with_buffers(worker, task, task.stream.as_bytes()),
         "raise" => reply(worker, task, true, b"raised", &[]),
-        "make" => {
-            let made = vec![0x5a; usize::try_from(number()).unwrap()];
-            reply(worker, task, false, b"made", &[&made]);
-        }
-        "make-stream" => {
-            let made = vec![0x5a; usize::try_from(number()).unwrap()];
-            reply(worker, task, false, &made, &[]);
-        }
-        "scribble" => {
-            for view in &task.buffers {
-                // SAFETY: the view is not empty, lives, and nobody reads it at the same time.
-                unsafe { *view.as_ptr() = b'!' };
-            }
-            let buffers: Vec<&[u8]> = task
-                .buffers
-                .iter()
-                .map(loky_worker::View::as_bytes)
-                .collect();
-            reply(worker, task, false, b"scribbled", &buffers);
-        }
-        "twice" => {
-            let Turn::Task(again) = or_exit(worker.next()) else {
-                process::exit_now(UNWANTED)
-            };
-            assert_eq!((again.task, again.attempt), (task.task, task.attempt));
-            assert_eq!(again.stream.as_bytes(), task.stream.as_bytes());
-            reply(worker, task, false, b"once", &[]);
-            reply(worker, task, false, b"twice", &[]);
-        }
-        "foreign" => {
-            let outgoing = Outgoing {
-                raised: false,
-                stream: b"",
-                buffers: &[],
-            };
-            let refused = worker.reply(task.task + 1, 1, &outgoing).unwrap_err();
-            reply(worker, task, false, format!("{refused:?}").as_bytes(), &[]);
-        }
+        "make" => reply(worker, task, false, b"made", &[&vec![0x5a; count()]]),
+        "make-stream" => reply(worker, task, false, &vec![0x5a; count()], &[]),
+        "scribble" => scribble(worker, task),
+        "twice" => answer_twice(worker, task),
+        "foreign" => answer_for_another(worker, task),
         "setup" => reply(worker, task, false, &or_exit(worker.setup_bytes()), &[]),
         "identity" => {
-            let text = format!(
-                "{} {} {}",
-                worker.worker_id(),
-                worker.index(),
-                process::pid()
+            let (id, index, pid) = (worker.worker_id(), worker.index(), process::pid());
+            reply(
+                worker,
+                task,
+                false,
+                format!("{id} {index} {pid}").as_bytes(),
+                &[],
             );
-            reply(worker, task, false, text.as_bytes(), &[]);
         }
         "kill" => {
-            let signal = number();
+            let signal = number.unwrap();
             // The standard library has a handler of its own for some.
             signal::reset(signal).unwrap();
             process::kill(process::pid(), signal).unwrap();
             park();
         }
-        "exit" => process::exit_now(number()),
+        "exit" => process::exit_now(number.unwrap()),
         "hang" => {
             sign(b'h');
             park();
@@ -207,6 +169,46 @@ fn run(worker: &mut Worker, task: &TaskIn) {
         }
         other => panic!("no such task: {other}"),
     }
+}
+
+fn reply_with_buffers(worker: &mut Worker, task: &TaskIn, stream: &[u8]) {
+    let buffers: Vec<&[u8]> = task
+        .buffers
+        .iter()
+        .map(loky_worker::View::as_bytes)
+        .collect();
+    reply(worker, task, false, stream, &buffers);
+}
+
+/// Writes into what belongs to the parent.
+fn scribble(worker: &mut Worker, task: &TaskIn) {
+    for view in &task.buffers {
+        // SAFETY: the view is not empty, lives, and nobody reads it at the same time.
+        unsafe { *view.as_ptr() = b'!' };
+    }
+    reply_with_buffers(worker, task, b"scribbled");
+}
+
+/// Asks again for a task that is held, and answers it twice.
+fn answer_twice(worker: &mut Worker, task: &TaskIn) {
+    let Turn::Task(again) = or_exit(worker.next()) else {
+        process::exit_now(UNWANTED)
+    };
+    assert_eq!((again.task, again.attempt), (task.task, task.attempt));
+    assert_eq!(again.stream.as_bytes(), task.stream.as_bytes());
+    reply(worker, task, false, b"once", &[]);
+    reply(worker, task, false, b"twice", &[]);
+}
+
+/// Answers a task that is not held.
+fn answer_for_another(worker: &mut Worker, task: &TaskIn) {
+    let outgoing = Outgoing {
+        raised: false,
+        stream: b"",
+        buffers: &[],
+    };
+    let refused = worker.reply(task.task + 1, 1, &outgoing).unwrap_err();
+    reply(worker, task, false, format!("{refused:?}").as_bytes(), &[]);
 }
 
 /// Replies; what cannot be sent for lack of a segment is replaced by an error that can.
