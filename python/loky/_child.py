@@ -203,6 +203,7 @@ def _start(worker: "Worker") -> "Any":
         import faulthandler
 
         faulthandler.enable(worker.stack_fd())
+    worker.keep_last_words()
     try:
         if setup["reducers"] is not None:
             _state.result_reducers = _pickling.decode(setup["reducers"])

@@ -82,7 +82,10 @@ def terminated(facts: "Mapping[str, Any]", task: str | None, owns_task: bool = T
     from . import _report
 
     report = _report.report_from(facts, task, owns_task)
-    return TerminatedWorkerError(_report.crash_text(report), report=report)
+    error = TerminatedWorkerError(_report.crash_text(report), report=report)
+    if task is not None:
+        error.add_note(f"task: {task}")
+    return error
 
 
 def pool_broken(
@@ -122,9 +125,7 @@ def pool_broken(
         )
         cause = cause or terminated(report or {}, None, owns_task=False)
     elif why == "launcher":
-        error = BrokenProcessPool(
-            "The pool is broken: the process that starts its workers died again and again."
-        )
+        error = BrokenProcessPool(_launcher_text(facts.get("launcher_fact")))
     else:
         error = BrokenProcessPool(
             f"The pool is broken by a fault of its own engine: {facts.get('fault') or why}. "
@@ -132,6 +133,16 @@ def pool_broken(
         )
     error.__cause__ = cause
     return error
+
+
+def _launcher_text(fact: str | None) -> str:
+    text = "The pool is broken: the process that starts its workers died again and again."
+    if fact is None:
+        return text
+    return (
+        f"{text} The last time, {fact}. Look at what it printed: something that it imports at its start "
+        "may have failed."
+    )
 
 
 def _spawn_text(errno: "Any") -> str:

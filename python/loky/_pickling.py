@@ -197,16 +197,24 @@ def encode_task(
     raise failure
 
 
+def _blame_module() -> "Any":
+    """The search for the guilty part; None where there is no descriptor left to read it with."""
+    try:
+        from . import _blame
+    except OSError:
+        return None
+    return _blame
+
+
 def _task_failure(
     error: BaseException,
     call: "tuple[Any, tuple[Any, ...], dict[str, Any]]",
     reducers: "Reducers | None",
 ) -> PicklingError:
-    from ._blame import path_in_call
-
     failure = PicklingError(TASK_MESSAGE)
     failure.__cause__ = _remote._RemoteTraceback(_remote.describe(error))
-    note = path_in_call(call, lambda part: dump(part, reducers))
+    blame = _blame_module()
+    note = blame and blame.path_in_call(call, lambda part: dump(part, reducers))
     if note is not None:
         failure.add_note(note)
     return failure
@@ -246,9 +254,8 @@ def encode_result(value: "Any") -> "Encoded":
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        from ._blame import path_in_result
-
-        note = path_in_result(value, lambda part: dump(part, _state.result_reducers))  # type: ignore[arg-type]
+        blame = _blame_module()
+        note = blame and blame.path_in_result(value, lambda part: dump(part, _state.result_reducers))
         if note is not None:
             try:
                 error.add_note(note)
@@ -317,13 +324,12 @@ def _shown(error: BaseException) -> str:
 
 def _substitute(error: BaseException, obstacle: BaseException) -> PicklingError:
     """An exception that can travel, in place of one that cannot."""
-    from ._blame import path_in_exception
-
     stand_in = PicklingError(
         f"The task raised an exception that cannot be sent back: {_shown(error)} "
         f"(sending it failed with {_shown(obstacle)})"
     )
-    note = path_in_exception(error, dump)
+    blame = _blame_module()
+    note = blame and blame.path_in_exception(error, dump)
     for line in (*getattr(error, "__notes__", ()), note):
         if isinstance(line, str):
             stand_in.add_note(line)

@@ -13,7 +13,7 @@ import warnings
 import weakref
 from _pickle import PicklingError
 
-from . import _answers, _exceptions, _launch, _lives, _pickling, _remote, _state
+from . import _answers, _exceptions, _launch, _lives, _pickling, _remote, _standard_tracker, _state
 from ._base import Future
 from ._native import Pool, PoolBroken, PoolClosed, PoolForked
 from ._processes import WorkerTable
@@ -68,6 +68,7 @@ class PoolOptions:
         preload: tuple[str, ...],
         max_tasks_per_worker: int | None,
         context: "Any" = None,
+        capture_stderr: bool = False,
     ) -> None:
         self.idle_timeout_s = idle_timeout_s
         self.initializer = initializer
@@ -80,6 +81,7 @@ class PoolOptions:
         self.preload = preload
         self.max_tasks_per_worker = max_tasks_per_worker
         self.context = context
+        self.capture_stderr = capture_stderr
 
 
 class PoolLife:
@@ -128,6 +130,7 @@ class PoolLife:
             arguments=_launch.zygote_arguments(options.preload, by_value),
             max_tasks_per_worker=options.max_tasks_per_worker,
             environment=list(self._environment.items()),
+            capture_stderr=options.capture_stderr,
         )
         self.thread = ManagerThread(self)
         self.begun = False
@@ -223,6 +226,7 @@ class PoolLife:
         if self._pool.setup_wanted():
             self.provide_setup()
         self._pool.wait_spawned()
+        _standard_tracker.launch()
 
     def provide_setup(self) -> None:
         """Describe this process to new workers."""

@@ -66,12 +66,13 @@ _ExceptionWithTraceback.__module__ = "loky.process_executor"
 
 def describe(exc: BaseException, tb: "Any" = None) -> str:
     """The traceback that the interpreter would print, chained exceptions and groups included."""
-    import traceback
-
     try:
+        import traceback
+
         return "".join(traceback.format_exception(type(exc), exc, tb or exc.__traceback__))
     except Exception as obstacle:
-        # An endless chain, a stack that is nearly full, or attributes that raise.
+        # An endless chain, a stack that is nearly full, attributes that raise, or no descriptor to
+        # read a module with.
         return f"{type(exc).__module__}.{type(exc).__qualname__} (no traceback: {type(obstacle).__name__})\n"
 
 

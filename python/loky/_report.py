@@ -49,6 +49,10 @@ class CrashReport:
         runtime_s: how long the task had been running, in seconds.
         peak_rss_bytes: largest resident set of the worker, in bytes.
         python_stack: Python stacks of the worker's threads at its death, from the fault handler.
+        stderr_tail: the end of what the worker wrote to its standard error; None unless the executor
+            was made with `capture_stderr=True`.
+        evidence: what was read about the death, each a clause of its own.
+        advice: what to do about it.
     """
 
     cause: CrashCause
@@ -62,11 +66,15 @@ class CrashReport:
     runtime_s: float | None = None
     peak_rss_bytes: int | None = None
     python_stack: str | None = None
+    stderr_tail: str | None = None
+    evidence: tuple[str, ...] = ()
+    advice: str = ""
 
     def as_dict(self) -> "dict[str, Any]":
         """The fields as plain values that can be written as JSON."""
         fields = dataclasses.asdict(self)
         fields["cause"] = self.cause.value
+        fields["evidence"] = list(self.evidence)
         return fields
 
 
@@ -84,7 +92,7 @@ def report_from(facts: "Mapping[str, Any]", task: str | None, owns_task: bool) -
     except ValueError:
         cause = CrashCause.ZYGOTE if facts.get("cause") == "launcher" else CrashCause.SIGNAL
     exitcode = facts.get("exitcode")
-    return CrashReport(
+    report = CrashReport(
         cause=cause,
         signal=facts.get("signal") or signal_name(exitcode),
         exitcode=exitcode,
@@ -96,7 +104,11 @@ def report_from(facts: "Mapping[str, Any]", task: str | None, owns_task: bool) -
         runtime_s=facts.get("runtime_s") if owns_task else None,
         peak_rss_bytes=facts.get("peak_rss_bytes"),
         python_stack=facts.get("python_stack") or None,
+        stderr_tail=facts.get("stderr_tail"),
+        evidence=tuple(facts.get("evidence") or ()),
     )
+    stack_full = bool(facts.get("stack_full"))
+    return dataclasses.replace(report, advice=_advice(report, stack_full))
 
 
 def signal_name(exitcode: int | None) -> str | None:
@@ -120,12 +132,30 @@ def exit_code_text(exitcode: int | None) -> str:
     return f"{signal_name(exitcode) or 'UNKNOWN'}({exitcode})"
 
 
-_ADVICE = {
+_ADVICE_BY_CAUSE = {
+    CrashCause.OOM: (
+        "Run fewer workers, give them smaller tasks, or raise the memory limit of this program; "
+        "memory_limit= ends a task before the kernel has to."
+    ),
+    CrashCause.KILLED: "The task can be submitted again.",
+    CrashCause.TIMEOUT: "The stack shows where it was; give the task more time or less to do.",
+    CrashCause.MEMORY_LIMIT: "Give the task a higher memory_limit= or less to do.",
+    CrashCause.CANCELLED: "It was cancelled on purpose; there is nothing to do.",
+    CrashCause.INITIALIZER: "Look at what the initializer does.",
+    CrashCause.PROTOCOL: "Look for code in the task that writes to descriptors that it did not open.",
+    CrashCause.ZYGOTE: "Look for what killed it; the tasks can be submitted again.",
+}
+
+_ADVICE_BY_SIGNAL = {
     "SIGSEGV": "Native code read or wrote memory that is not its own: look at what is on top of the stack.",
     "SIGBUS": "Native code touched a mapping whose file had shrunk, or memory that could not be provided.",
     "SIGABRT": "Native code gave up by abort(): its own message is in the output of the program, above.",
     "SIGFPE": "Native code made an arithmetic error, such as a division of an integer by zero.",
     "SIGILL": "Native code holds an instruction that this processor does not have: look for a wrong build.",
+    "SIGSYS": "A sandbox forbids a system call that the task needs: look at its seccomp profile.",
+    "SIGXCPU": "A limit on processor time was reached (ulimit -t).",
+    "SIGXFSZ": "A limit on the size of files was reached (ulimit -f).",
+    "SIGHUP": "The terminal or the session of this program was closed.",
     "SIGKILL": (
         "Look into the kernel's log (dmesg) for an out-of-memory kill; fewer workers or smaller "
         "tasks need less memory."
@@ -133,34 +163,54 @@ _ADVICE = {
     "SIGTERM": "Someone asked this process to end: look at what manages the processes of this machine.",
 }
 
+_STACK_FULL = (
+    "The code calls itself too deeply: look for a recursion without end, or raise the limit of the "
+    "stack (ulimit -s) before the program starts."
+)
+_NOT_READY = "Look at what it printed while it was starting: an import or the initializer ended it."
+_EXIT = "Look for os._exit() in the task, or for exit() in native code that it calls."
+_AGAIN = "The task can be submitted again if it may run twice."
+
 
 def _what_happened(report: CrashReport) -> str:
     name = report.signal or exit_code_text(report.exitcode)
-    if report.cause is CrashCause.PROTOCOL:
-        return "sent bytes that are no message, and was ended"
-    if report.cause is CrashCause.ZYGOTE:
-        return "ended because the process that starts the workers died"
-    if report.cause is CrashCause.KILLED:
-        return f"was ended by {name} at the request of this program"
-    if report.cause is CrashCause.EXIT or (report.exitcode is not None and report.exitcode >= 0):
+    match report.cause:
+        case CrashCause.OOM:
+            return f"was killed by the kernel for lack of memory ({name})"
+        case CrashCause.PROTOCOL:
+            return "sent bytes that are no message, and was ended"
+        case CrashCause.ZYGOTE:
+            return "ended because the process that starts the workers died"
+        case CrashCause.KILLED:
+            return f"was ended by {name} at the request of this program"
+        case CrashCause.TIMEOUT:
+            return "was ended because the task had run for longer than its timeout allows"
+        case CrashCause.MEMORY_LIMIT:
+            return "was ended because it used more memory than its limit allows"
+        case CrashCause.CANCELLED:
+            return "was ended because the task was cancelled by force"
+        case CrashCause.INITIALIZER:
+            return "ended because its initializer failed"
+        case CrashCause.SIGNAL | CrashCause.EXIT:
+            pass
+    if report.exitcode is not None and report.exitcode >= 0:
         return f"left without answering, with exit code {report.exitcode}"
     if report.signal == "SIGKILL":
-        return "was killed by SIGKILL from outside; possibly out of memory"
+        return "was killed by SIGKILL, which this pool did not send; possibly out of memory"
     if report.signal == "SIGTERM":
-        return "was ended by SIGTERM from outside"
+        return "was ended by SIGTERM, which this pool did not send"
     return f"was killed by {name}"
 
 
-def _advice(report: CrashReport) -> str:
-    if report.cause is CrashCause.PROTOCOL:
-        return "Look for code in the task that writes to descriptors that it did not open."
-    if report.cause is CrashCause.ZYGOTE:
-        return "Look for what killed it; the tasks can be submitted again."
-    if report.cause is CrashCause.KILLED:
-        return "The task can be submitted again."
+def _advice(report: CrashReport, stack_full: bool) -> str:
+    by_cause = _ADVICE_BY_CAUSE.get(report.cause)
+    if by_cause is not None:
+        return by_cause
+    if stack_full:
+        return _STACK_FULL
     if report.exitcode is not None and report.exitcode >= 0:
-        return "Look for os._exit() in the task, or for exit() in native code that it calls."
-    return _ADVICE.get(report.signal or "", "The task can be submitted again if it may run twice.")
+        return _NOT_READY if any("starting" in fact for fact in report.evidence) else _EXIT
+    return _ADVICE_BY_SIGNAL.get(report.signal or "", _AGAIN)
 
 
 def _evidence(report: CrashReport) -> str:
@@ -194,7 +244,10 @@ def crash_text(report: CrashReport) -> str:
     evidence = _evidence(report)
     if evidence:
         lines.append(f"Evidence: {evidence}.")
+    lines.extend(f"- {fact}" for fact in report.evidence)
     if report.python_stack:
         lines.append(f"Python stack of the worker:\n{report.python_stack.rstrip()}")
-    lines.append(_advice(report))
+    if report.stderr_tail:
+        lines.append(f"The end of its standard error:\n{report.stderr_tail.rstrip()}")
+    lines.append(report.advice)
     return "\n".join(lines)

@@ -11,7 +11,7 @@ import sys
 from _pickle import dumps
 from multiprocessing.process import current_process
 
-from . import _alias, _launch, _pickling, _state
+from . import _alias, _launch, _pickling, _standard_tracker, _state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def capture(
         initargs: its arguments; may hold what can only be inherited, such as locks.
         result_reducers: how results are pickled in the worker, by exact type.
         first_number: number of processes of this name that were started before this pool's.
-        context: the executor's context, its name or None; workers follow it in whether they import
+        context: the executor's context or None; workers follow it in whether they import
             the main script.
 
     Raises:
@@ -169,8 +169,6 @@ def _method(context: "Any") -> str:
         module: Any = sys.modules.get(f"{__package__}.backend.context")
         chosen: str | None = None if module is None else module.get_start_method()
         return chosen or "loky"
-    if isinstance(context, str):
-        return context
     method: str = context.get_start_method()
     return method
 
@@ -181,7 +179,7 @@ def _main_script(method: str) -> "dict[str, str]":
     Raises:
         RuntimeError: this process is itself just importing the main script.
     """
-    if method == "loky":
+    if method in ("loky", "fork"):
         return {}
     from multiprocessing import spawn
 
@@ -231,16 +229,12 @@ def _logging() -> "tuple[int, bool, str | None] | None":
 def _trackers(inheritance: _Inheritance) -> "list[tuple[int, int | None]]":
     """The resource trackers of this package and of multiprocessing, which workers are to share.
 
-    Both run from here on: what a worker registers must not depend on who was first.
+    Both are there from here on: what a worker registers must not depend on who was first.
     """
-    from multiprocessing import resource_tracker as standard
+    from .backend import resource_tracker
 
-    from .backend import resource_tracker as own
-
-    trackers = []
-    for module in (own, standard):
-        module.ensure_running()
-        shared: Any = module._resource_tracker
-        inheritance.duplicate_for_child(shared._fd)
-        trackers.append((shared._fd, shared._pid))
+    own = resource_tracker._resource_tracker
+    trackers = [(own.getfd(), own._pid), _standard_tracker.share()]
+    for descriptor, _ in trackers:
+        inheritance.duplicate_for_child(descriptor)
     return trackers

@@ -13,7 +13,7 @@ import time
 import weakref
 from multiprocessing.process import current_process
 
-from . import _exceptions, _lives, _map, _pickling, _pool, _state
+from . import _channels, _contexts, _exceptions, _lives, _map, _pickling, _pool, _state
 from ._cpu_count import cpu_count
 from ._exceptions import (
     BrokenProcessPool,
@@ -68,7 +68,6 @@ read_environment()
 
 _ON_CRASH = ("recover", "break")
 _LAUNCHERS = ("zygote", "exec")
-_START_METHODS = ("loky", "loky_init_main", "spawn", "fork", "forkserver")
 
 
 def _choice(name: str, given: str | None, variable: str, allowed: tuple[str, ...], default: str) -> str:
@@ -79,27 +78,12 @@ def _choice(name: str, given: str | None, variable: str, allowed: tuple[str, ...
     return value
 
 
-def check_context(context: "Any") -> "Any":
-    """Check a context or its name; every one but fork is served by this package's own workers.
-
-    Raises:
-        ValueError: no context has this name, or its start method is fork, which would copy the
-            threads and locks of this process in an unknown state.
-    """
-    method = context if context is None or isinstance(context, str) else context.get_start_method()
-    if method is None:
-        return None
-    if method not in _START_METHODS:
-        raise ValueError(f"Unknown context {method!r}. It must be one of {list(_START_METHODS)}.")
-    if method == "fork":
-        raise ValueError(
-            "The start method 'fork' cannot be used: it copies the threads and locks of this process "
-            "in an unknown state. Leave the context out."
+def _check_depth(context: "Any") -> None:
+    if _CURRENT_DEPTH > 0 and _contexts.method_of(context) == "fork":
+        raise LokyRecursionError(
+            "Could not create an executor with the start method 'fork' in a worker: MAX_DEPTH=1 for it. "
+            "Use another context. LOKY_MAX_DEPTH has no effect on this."
         )
-    return context
-
-
-def _check_depth() -> None:
     if MAX_DEPTH > 0 and _CURRENT_DEPTH + 1 > MAX_DEPTH:
         raise LokyRecursionError(
             f"Could not create an executor at nesting level {_CURRENT_DEPTH + 1}: the limit is "
@@ -139,8 +123,8 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         result_reducers: the same for results; None means `job_reducers`, an empty mapping none.
         timeout: seconds after which an idle worker leaves; None: never. The next task refills the
             pool.
-        context: None or a multiprocessing context, or its name, as loky takes it; every one but
-            fork is served by this package's own workers.
+        context: None or a multiprocessing context, or its name, as loky takes it. Every one is
+            served by this package's own workers; see `docs/compatibility.md`.
         initializer: called first in each worker.
         initargs: its arguments. They may hold multiprocessing's locks, events and queues.
         env: variables set in the workers over those of this process, before anything is imported.
@@ -153,6 +137,9 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
             threads.
         mp_context: the standard library's name for `context`.
         max_tasks_per_child: tasks after which a worker is replaced; None: no limit.
+        capture_stderr: keep the end of what each worker writes to its standard error, for the report
+            on its death. It is passed on to the standard error of this process; the workers write
+            into a pipe then, and not to a terminal.
 
     Raises:
         ValueError: `max_workers` or `max_tasks_per_child` is less than 1, or a choice is unknown.
@@ -177,13 +164,19 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         mp_context: "Any" = None,
         max_tasks_per_child: int | None = None,
     ) -> None:
-        _check_depth()
         self._max_workers = _check_workers(max_workers)
         if context is not None and mp_context is not None:
             raise ValueError("give either context or mp_context, not both")
-        self._context = check_context(context if context is not None else mp_context)
+        context = _contexts.resolve(context if context is not None else mp_context)
+        _check_depth(context)
+        if max_tasks_per_child is not None and _contexts.method_of(context) == "fork":
+            raise ValueError("max_tasks_per_child is incompatible with the start method 'fork'")
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
+        if "viztracer" in sys.modules:
+            from .initializers import _prepare_initializer
+
+            initializer, initargs = _prepare_initializer(initializer, initargs)
         self._timeout = timeout
         self._env = env
         self._initializer = initializer
@@ -200,8 +193,9 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
             launcher=_choice("launcher", launcher, "LOKY_LAUNCHER", _LAUNCHERS, default_launcher),
             preload=(preload,) if isinstance(preload, str) else tuple(preload),
             max_tasks_per_worker=_check_tasks_per_child(max_tasks_per_child),
-            context=self._context,
+            context=context,
         )
+        self._own_result_queue: Any = None
         self._flags = _pool.ExecutorFlags()
         self._processes = WorkerTable()
         self._start_lock = threading.Lock()
@@ -354,6 +348,30 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         raise TypeError(f"cannot pickle {type(self).__name__!r} object: a pool belongs to its process")
 
     # What programs and suites read on loky's executors.
+
+    @property
+    def _context(self) -> "Any":
+        context = self._options.context
+        if context is None:
+            from .backend.context import get_context
+
+            context = get_context()
+        return context
+
+    @property
+    def _call_queue(self) -> "Any":
+        return None if self._flags.shutdown else _channels.ChannelView(self, tasks=True)
+
+    @property
+    def _result_queue(self) -> "Any":
+        if self._flags.shutdown:
+            return None
+        return self._own_result_queue or _channels.ChannelView(self, tasks=False)
+
+    @_result_queue.setter
+    def _result_queue(self, queue: "Any") -> None:
+        # Kept for who put it there; answers do not come through it.
+        self._own_result_queue = queue
 
     @property
     def _executor_manager_thread(self) -> threading.Thread | None:

@@ -8,7 +8,7 @@ import itertools
 import threading
 import warnings
 
-from . import process_executor
+from . import _contexts
 from ._cpu_count import cpu_count
 from .process_executor import ProcessPoolExecutor
 
@@ -144,8 +144,10 @@ class _ReusablePoolExecutor(ProcessPoolExecutor):
         env: "Mapping[str, Any] | None" = None,
     ) -> "tuple[Self, bool]":
         """The executor for this thread, and whether it is the one that was there before."""
+        context = _contexts.resolve(context)
+        _contexts.refuse_fork(context)
         arguments: dict[str, Any] = {
-            "context": process_executor.check_context(context),
+            "context": context,
             "timeout": timeout,
             "job_reducers": job_reducers,
             "result_reducers": result_reducers,
@@ -160,7 +162,7 @@ class _ReusablePoolExecutor(ProcessPoolExecutor):
             max_workers = old._max_workers if reuse is True and old is not None else cpu_count()
         elif max_workers <= 0:
             raise ValueError(f"max_workers must be greater than 0, got {max_workers}.")
-        if isinstance(old, cls) and old._serves(max_workers) and _may_reuse(reuse, arguments):
+        if isinstance(old, cls) and old._serves(max_workers) and cls._may_reuse(reuse, arguments):
             old._resize(max_workers)
             return old, True
         if old is not None:
@@ -170,6 +172,16 @@ class _ReusablePoolExecutor(ProcessPoolExecutor):
         executor = cls(max_workers, executor_id=next(_executor_ids), **arguments)
         _slot.executor, _slot.arguments = executor, arguments
         return executor, False
+
+    @classmethod
+    def _may_reuse(cls, reuse: "bool | str", arguments: "dict[str, Any]") -> bool:
+        """Whether what was asked for is what is in this thread's slot."""
+        if reuse == "auto":
+            return same_arguments(_slot.arguments, arguments)
+        if reuse is True and cls is not _ReusablePoolExecutor:
+            # joblib compares with the last call of any thread, and makes reducers anew at each call.
+            return same_arguments(_without_reducers(_slot.arguments), _without_reducers(arguments))
+        return bool(reuse)
 
     def _serves(self, max_workers: int) -> bool:
         """Whether this executor can go on, with that many workers."""
@@ -202,10 +214,9 @@ class _ReusablePoolExecutor(ProcessPoolExecutor):
         life.resize(max_workers)
 
 
-def _may_reuse(reuse: "bool | str", arguments: "dict[str, Any]") -> bool:
-    if reuse == "auto":
-        return same_arguments(_slot.arguments, arguments)
-    return bool(reuse)
+def _without_reducers(arguments: "dict[str, Any] | None") -> "dict[str, Any]":
+    reducers = ("job_reducers", "result_reducers")
+    return {name: value for name, value in (arguments or {}).items() if name not in reducers}
 
 
 def same_arguments(old: "dict[str, Any] | None", new: "dict[str, Any]") -> bool:

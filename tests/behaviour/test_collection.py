@@ -32,7 +32,11 @@ def test_a_pool_that_has_not_started_is_gone_at_once(without_collector):
 def test_an_idle_pool_is_gone_at_once_and_its_workers_leave(without_collector):
     executor = ProcessPoolExecutor(2)
     assert executor.submit(tasks.identity, 1).result() == 1
-    reference, manager, pids = weakref.ref(executor), executor._executor_manager_thread, list(executor._processes)
+    reference, manager, pids = (
+        weakref.ref(executor),
+        executor._executor_manager_thread,
+        list(executor._processes),
+    )
     del executor
     assert reference() is None
     manager.join(LIMIT_S)

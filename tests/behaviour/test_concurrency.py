@@ -40,7 +40,9 @@ def test_the_first_submits_of_several_threads_start_one_pool(pool):
 
 def test_three_pools_work_at_once(pool, gate):
     executors = [pool(2) for _ in range(3)]
-    futures = [executor.submit(pass_gate, gate.folder, number) for number, executor in enumerate(executors * 2)]
+    futures = [
+        executor.submit(pass_gate, gate.folder, number) for number, executor in enumerate(executors * 2)
+    ]
     assert len(set(gate.wait_begun(6))) == 6
     gate.open()
     assert [future.result() for future in futures] == list(range(6))

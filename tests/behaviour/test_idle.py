@@ -11,7 +11,6 @@ from tests.support.gates import pass_gate
 from tests.support.waiting import eventually, has_ended, is_running
 
 
-
 class Slow:
     """An argument whose pickling takes some milliseconds."""
 

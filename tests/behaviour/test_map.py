@@ -187,7 +187,9 @@ def test_a_buffered_map_may_have_an_endless_input(pool):
     results.close()
 
 
-@pytest.mark.parametrize(("size", "error"), [(0, ValueError), (-1, ValueError), ("2", TypeError), (1.5, TypeError)])
+@pytest.mark.parametrize(
+    ("size", "error"), [(0, ValueError), (-1, ValueError), ("2", TypeError), (1.5, TypeError)]
+)
 def test_a_buffer_size_is_a_positive_integer(size, error):
     with pytest.raises(error, match="buffersize must be"):
         ProcessPoolExecutor(1).map(tasks.identity, [1], buffersize=size)

@@ -29,7 +29,7 @@ def test_each_level_counts_one(levels):
 
 
 def test_the_default_limit_is_ten():
-    assert process_executor.MAX_DEPTH == int(os.environ.get("LOKY_MAX_DEPTH", 10))
+    assert int(os.environ.get("LOKY_MAX_DEPTH", 10)) == process_executor.MAX_DEPTH
 
 
 LIMITED = """

@@ -168,7 +168,9 @@ def test_standard_input_is_the_null_device(pool):
     def look():
         import subprocess
 
-        child = subprocess.run([sys.executable, "-c", "print(repr(input()))"], capture_output=True, check=False)
+        child = subprocess.run(
+            [sys.executable, "-c", "print(repr(input()))"], capture_output=True, check=False
+        )
         return sys.stdin.read(), os.readlink("/proc/self/fd/0"), b"EOFError" in child.stderr
 
     assert ask(pool, look) == ("", os.devnull, True)
@@ -307,11 +309,7 @@ def test_a_worker_has_no_descriptors_beyond_its_own(pool, tmp_path):
 def _listed():
     import os
 
-    listed = []
-    for entry in os.listdir("/proc/self/fd"):
-        if os.path.lexists(f"/proc/self/fd/{entry}"):
-            listed.append(int(entry))
-    return listed
+    return [entry for entry in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{entry}")]
 
 
 def test_a_worker_survives_the_directory_of_its_output_being_closed():

@@ -9,6 +9,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+import pytest
+
 from loky import ProcessPoolExecutor, get_reusable_executor
 from tests.faults import tasks
 from tests.faults.stage import Stage
@@ -19,13 +21,9 @@ LIMIT_S = 10
 
 
 def _says_so(call: Callable[[], object]) -> None:
-    try:
+    with pytest.raises(RuntimeError, match=r"inherited through os\.fork\(\)") as refusal:
         call()
-    except RuntimeError as error:
-        assert "inherited through os.fork()" in str(error), error
-        assert type(error) is RuntimeError, error
-    else:
-        raise AssertionError("an inherited pool was used")
+    assert type(refusal.value) is RuntimeError
 
 
 def _uses_the_executor(stage: Stage) -> None:

@@ -87,7 +87,9 @@ RAISED = [
         name="the-task-raises",
         failure=failures.RAISES,
         provoke=performs(values.raise_made, ValueError, "no good"),
-        gets=raised(ValueError, "no good", cause=("raise kind(*args", "ValueError: no good"), args=("no good",)),
+        gets=raised(
+            ValueError, "no good", cause=("raise kind(*args", "ValueError: no good"), args=("no good",)
+        ),
         proof=worker_lives,
     ),
     Row(
@@ -126,7 +128,9 @@ RAISED = [
             kind=ExceptionGroup,
             cause=("several",),
             notes=("with a note",),
-            fields={"exceptions": lambda members: [type(m) for m in members] == [ValueError, values.OddError]},
+            fields={
+                "exceptions": lambda members: [type(m) for m in members] == [ValueError, values.OddError]
+            },
         ),
         proof=worker_lives,
     ),
@@ -282,8 +286,12 @@ def _fails_with(kind: type[BaseException], *cause: str) -> Raises:
         kind=BrokenProcessPool,
         text=("the initializer of a worker raised",),
         fields={
-            "__cause__": lambda error: type(error) is kind
-            and all(part in str(error.__cause__) for part in (*cause, "Traceback (most recent call last)"))
+            "__cause__": lambda error: (
+                type(error) is kind
+                and all(
+                    part in str(error.__cause__) for part in (*cause, "Traceback (most recent call last)")
+                )
+            )
         },
     )
 

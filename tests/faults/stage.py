@@ -18,6 +18,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from loky import BrokenProcessPool, ProcessPoolExecutor, ShutdownExecutorError, TerminatedWorkerError
 from tests.faults import tasks
 
@@ -106,9 +108,7 @@ class Stage:
     def executor(self) -> ProcessPoolExecutor:
         if self._executor is None:
             options = self._options(self) if self._options is not None else {}
-            self._executor = ProcessPoolExecutor(
-                2, on_crash=self.mode, launcher=self.launcher, **options
-            )
+            self._executor = ProcessPoolExecutor(2, on_crash=self.mode, launcher=self.launcher, **options)
         return self._executor
 
     def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
@@ -316,13 +316,10 @@ class Stage:
             assert report is None or report.started == running, f"only what was running is blamed: {report}"
             errors.append(error)
         for _ in range(2):
-            try:
+            with pytest.raises(BrokenProcessPool) as refusal:
                 self.submit(tasks.give, "too late")
-            except BrokenProcessPool as error:
-                assert type(error) is kind, repr(error)
-                errors.append(error)
-            else:
-                raise AssertionError("a broken pool took a task")
+            assert type(refusal.value) is kind, repr(refusal.value)
+            errors.append(refusal.value)
         assert isinstance(self.executor._flags.broken, BrokenProcessPool)
         assert self.executor._flags.shutdown
         assert len({id(error) for error in errors}) == len(errors), "an exception object is shared"
@@ -348,12 +345,8 @@ class Stage:
         self._refuses()
 
     def _refuses(self) -> None:
-        try:
+        with pytest.raises(ShutdownExecutorError, match="after shutdown"):
             self.submit(tasks.give, "too late")
-        except ShutdownExecutorError as error:
-            assert "after shutdown" in str(error)
-        else:
-            raise AssertionError("an executor that was shut down took a task")
         assert self.executor._flags.broken is None
 
     def close(self) -> None:
@@ -402,12 +395,8 @@ def full_descriptor_table(room: int = 0) -> Iterator[int]:
         with contextlib.suppress(OSError):
             while True:
                 filling.append(os.open(os.devnull, os.O_RDONLY))
-        try:
-            os.close(os.open(os.devnull, os.O_RDONLY))
-        except OSError as error:
-            assert error.errno == errno.EMFILE
-        else:
-            raise AssertionError("the table of descriptors is not full")
+        with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+            os.open(os.devnull, os.O_RDONLY)
         for _ in range(room):
             os.close(filling.pop())
         yield len(filling)

@@ -18,13 +18,13 @@ class Others(enum.Enum):
     UNTOUCHED = "untouched"
     """Every other task gives its value, the same workers go on, the executor takes more."""
 
-    REPLACED = "untouched; the worker is replaced, and tasks it had not begun run elsewhere"
+    REPLACED = "untouched; the worker is replaced"
     """As before, but for the worker that is gone."""
 
     RENEWED = "the rest run on a new zygote"
     """All workers are new; every task that had not begun gives its value."""
 
-    BROKEN = "the pool is broken: every unfinished task and each later `submit` gets the error"
+    BROKEN = "the pool is broken"
     """Unfinished tasks end with the pool's error, each with an object of its own."""
 
     SHUT = "every unfinished task gets the same"

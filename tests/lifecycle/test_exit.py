@@ -104,7 +104,10 @@ executor = loky.ProcessPoolExecutor(1)
 """
 
 
-@pytest.mark.parametrize("used", ["executor.submit(pow, 2, 3)", "loky.ProcessPoolExecutor(1).submit(pow, 2, 3)", ""])
+USES = ["executor.submit(pow, 2, 3)", "loky.ProcessPoolExecutor(1).submit(pow, 2, 3)", ""]
+
+
+@pytest.mark.parametrize("used", USES, ids=["this", "another", "none"])
 def test_exit_handlers_cannot_submit(used):
     result = programs.run("-c", IN_EXIT_HANDLER.format(used=used))
     assert "cannot schedule new futures after" in result.output

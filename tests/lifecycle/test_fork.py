@@ -60,7 +60,9 @@ def test_a_result_that_is_there_can_be_read_in_the_child():
     assert run(body + "in_child(lambda: print(len(future.result())))") == ["1000000"]
 
 
-@pytest.mark.parametrize("how", ["executor.shutdown()", "executor.shutdown(kill_workers=True)", "globals().pop('executor')"])
+@pytest.mark.parametrize(
+    "how", ["executor.shutdown()", "executor.shutdown(kill_workers=True)", "globals().pop('executor')"]
+)
 def test_ending_the_childs_copy_does_not_touch_the_parents(how):
     assert run(f"print(in_child(lambda: {how}))") == ["0"]
 

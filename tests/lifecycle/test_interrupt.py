@@ -86,13 +86,13 @@ def test_a_waiting_program_has_the_control_back_and_its_pool(interrupted, wait, 
     assert back_s < BACK_S
 
 
-@pytest.mark.parametrize("call", ["executor.shutdown()", "executor.shutdown(wait=True)", "executor.__exit__(None, None, None)"])
+@pytest.mark.parametrize("call", ["executor.shutdown(wait=True)", "executor.__exit__(None, None, None)"])
 def test_a_shutdown_that_waits_is_interrupted_and_may_be_finished_later(interrupted, call):
     program = (
         PROLOGUE
         + """
-future = executor.submit(pass_gate, folder, "done")
 try:
+    future = executor.submit(pass_gate, folder, "done")
     {call}
 except KeyboardInterrupt:
     print("interrupted", flush=True)
@@ -110,8 +110,8 @@ def test_a_shutdown_that_waits_can_be_followed_by_a_kill(interrupted):
     program = (
         PROLOGUE
         + """
-future = executor.submit(pass_gate, folder)
 try:
+    future = executor.submit(pass_gate, folder)
     executor.shutdown()
 except KeyboardInterrupt:
     print("interrupted", flush=True)
@@ -129,8 +129,8 @@ def test_the_task_of_an_interrupted_group_raises_keyboard_interrupt(interrupted)
     program = (
         PROLOGUE
         + """
-future = executor.submit(pass_gate, folder)
 try:
+    future = executor.submit(pass_gate, folder)
     future.result()
 except KeyboardInterrupt:
     print("interrupted", flush=True)
@@ -149,8 +149,8 @@ def test_idle_workers_are_not_disturbed(interrupted):
         + """
 executor.submit(pow, 2, 3).result()
 before = sorted(executor._processes)
-announce(folder)
 try:
+    announce(folder)
     time.sleep(20)
 except KeyboardInterrupt:
     print("interrupted", flush=True)

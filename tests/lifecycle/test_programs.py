@@ -249,17 +249,16 @@ def test_reusable():
 @pytest.mark.parametrize("mode", ["prepend", "importlib"])
 def test_tests_of_others_run_under_pytest(tmp_path, mode):
     programs.write(tmp_path / "test_inner.py", INNER_TEST)
-    result = programs.run(
-        "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--import-mode={mode}", f"--rootdir={tmp_path}", "-s",
-        tmp_path, cwd=tmp_path,
-    )  # fmt: skip
+    options = ["-q", "-s", "-p", "no:cacheprovider", f"--import-mode={mode}", f"--rootdir={tmp_path}"]
+    result = programs.run("-m", "pytest", *options, tmp_path, cwd=tmp_path)
     assert "4 passed" in result.output, result.output + result.errors
     assert "from the worker" in result.output
     assert result.errors == ""
 
 
 def test_functions_of_an_imported_module_go_by_reference(tmp_path):
-    programs.write(tmp_path / "counter.py", "calls = []\ndef count():\n    calls.append(1)\n    return len(calls)\n")
+    counter = "calls = []\ndef count():\n    calls.append(1)\n    return len(calls)\n"
+    programs.write(tmp_path / "counter.py", counter)
     program = """
         import loky, counter
         executor = loky.ProcessPoolExecutor(1)

@@ -204,7 +204,9 @@ def _standard_helper_descriptors() -> set[int]:
     server = getattr(server_module, "_forkserver", None)
     own_module = sys.modules.get("loky.backend.resource_tracker")
     own_tracker = getattr(own_module, "_resource_tracker", None)
+    shared_module = sys.modules.get("loky._standard_tracker")
     numbers = (
+        getattr(shared_module, "_writer", None),
         getattr(tracker, "_fd", None),
         getattr(own_tracker, "_fd", None),
         getattr(server, "_forkserver_alive_fd", None),

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +81,7 @@ def start(*arguments: str | Path, env: Mapping[str, str] | None = None) -> subpr
 
 
 @contextlib.contextmanager
-def ended_after(process: subprocess.Popen[str]):
+def ended_after(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
     """Kill the program if the test has left it running, and close its pipes."""
     try:
         yield process

@@ -7,12 +7,13 @@ import warnings
 import pytest
 
 from loky import _cpu_count
+from loky.backend import context
 
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     monkeypatch.setattr(_cpu_count, "_warned", set())
-    monkeypatch.setattr(_cpu_count, "physical_cores_cache", {})
+    monkeypatch.setattr(context, "physical_cores_cache", {})
     monkeypatch.delenv("LOKY_MAX_CPU_COUNT", raising=False)
 
 
@@ -38,7 +39,7 @@ def write(root, texts):
     ],
 )
 def test_a_quota_of_version_2_is_rounded_up(tmp_path, texts, expected):
-    assert _cpu_count._cgroup_limit(16, write(tmp_path, texts)) == expected
+    assert _cpu_count._cpu_count_cgroup(16, write(tmp_path, texts)) == expected
 
 
 @pytest.mark.parametrize("folder", ["cpu", "cpu,cpuacct"])
@@ -48,12 +49,12 @@ def test_a_quota_of_version_1(tmp_path, folder, quota, expected):
         f"sys/fs/cgroup/{folder}/cpu.cfs_quota_us": f"{quota}\n",
         f"sys/fs/cgroup/{folder}/cpu.cfs_period_us": "100000\n",
     }
-    assert _cpu_count._cgroup_limit(16, write(tmp_path, texts)) == expected
+    assert _cpu_count._cpu_count_cgroup(16, write(tmp_path, texts)) == expected
 
 
 def test_a_quota_of_version_1_without_its_period_is_none(tmp_path):
     root = write(tmp_path, {"sys/fs/cgroup/cpu/cpu.cfs_quota_us": "300000\n"})
-    assert _cpu_count._cgroup_limit(16, root) == 16
+    assert _cpu_count._cpu_count_cgroup(16, root) == 16
 
 
 def test_the_narrowest_of_nested_groups_counts(tmp_path):
@@ -63,7 +64,7 @@ def test_the_narrowest_of_nested_groups_counts(tmp_path):
         "sys/fs/cgroup/user/job/cpu.max": "300000 100000\n",
         "sys/fs/cgroup/user/job/step/cpu.max": "max 100000\n",
     }
-    assert _cpu_count._cgroup_limit(16, write(tmp_path, texts)) == 3
+    assert _cpu_count._cpu_count_cgroup(16, write(tmp_path, texts)) == 3
 
 
 def test_the_own_group_of_version_1_counts(tmp_path):
@@ -73,28 +74,28 @@ def test_the_own_group_of_version_1_counts(tmp_path):
         f"{group}/cpu.cfs_quota_us": "200000",
         f"{group}/cpu.cfs_period_us": "100000",
     }
-    assert _cpu_count._cgroup_limit(16, write(tmp_path, texts)) == 2
+    assert _cpu_count._cpu_count_cgroup(16, write(tmp_path, texts)) == 2
 
 
 def test_a_group_outside_the_namespace_leaves_the_root(tmp_path):
     texts = {"proc/self/cgroup": "0::/../../other\n", "sys/fs/cgroup/cpu.max": "500000 100000"}
-    assert _cpu_count._cgroup_limit(16, write(tmp_path, texts)) == 5
+    assert _cpu_count._cpu_count_cgroup(16, write(tmp_path, texts)) == 5
 
 
 def test_a_malformed_quota_is_no_limit_and_is_warned_about_once(tmp_path):
     root = write(tmp_path, {"sys/fs/cgroup/cpu.max": "lots 100000\n"})
     with pytest.warns(UserWarning, match="'lots'"):
-        assert _cpu_count._cgroup_limit(16, root) == 16
+        assert _cpu_count._cpu_count_cgroup(16, root) == 16
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert _cpu_count._cgroup_limit(16, root) == 16
+        assert _cpu_count._cpu_count_cgroup(16, root) == 16
 
 
 @pytest.mark.parametrize(("text", "expected"), [("3", 3), ("0", 1), ("-5", 1), ("64", 8)])
 def test_the_users_wish_is_an_upper_bound(monkeypatch, text, expected):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    monkeypatch.setattr(_cpu_count, "_affinity", lambda: None)
-    monkeypatch.setattr(_cpu_count, "_cgroup_limit", lambda default: default)
+    monkeypatch.setattr(context, "_cpu_count_affinity_set", lambda: None)
+    monkeypatch.setattr(context, "_cpu_count_cgroup", lambda default: default)
     monkeypatch.setenv("LOKY_MAX_CPU_COUNT", text)
     assert _cpu_count.cpu_count() == expected
 
@@ -108,14 +109,14 @@ def test_a_wish_that_is_no_number_is_ignored_with_a_warning(monkeypatch, text):
 
 def test_the_affinity_is_a_limit(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    monkeypatch.setattr(_cpu_count, "_affinity", lambda: {0, 3})
-    monkeypatch.setattr(_cpu_count, "_cgroup_limit", lambda default: default)
+    monkeypatch.setattr(context, "_cpu_count_affinity_set", lambda: {0, 3})
+    monkeypatch.setattr(context, "_cpu_count_cgroup", lambda default: default)
     assert _cpu_count.cpu_count() == 2
 
 
 def test_an_unknown_number_of_cpus_is_one(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    monkeypatch.setattr(_cpu_count, "_affinity", lambda: None)
+    monkeypatch.setattr(context, "_cpu_count_affinity_set", lambda: None)
     assert _cpu_count.cpu_count() == 1
 
 
@@ -131,14 +132,14 @@ CPUINFO = "".join([processor(0, 0, 0), processor(1, 0, 1), processor(2, 0, 0), p
 )
 def test_two_threads_of_a_core_are_one(tmp_path, affinity, expected):
     root = write(tmp_path, {"proc/cpuinfo": CPUINFO})
-    assert _cpu_count._count_cores_of_linux(affinity, root) == expected
+    assert context._count_physical_cores_linux(affinity, root) == expected
 
 
 def test_physical_cores_bound_the_logical_ones(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    monkeypatch.setattr(_cpu_count, "_affinity", lambda: None)
-    monkeypatch.setattr(_cpu_count, "_cgroup_limit", lambda default: default)
-    monkeypatch.setattr(_cpu_count, "_count_physical_cores", lambda affinity: 4)
+    monkeypatch.setattr(context, "_cpu_count_affinity_set", lambda: None)
+    monkeypatch.setattr(context, "_cpu_count_cgroup", lambda default: default)
+    monkeypatch.setattr(context, "_count_physical_cores", lambda affinity: (4, None))
     assert _cpu_count.cpu_count(only_physical_cores=True) == 4
     assert _cpu_count.cpu_count() == 8
 
@@ -147,7 +148,7 @@ def test_cores_that_cannot_be_counted_are_warned_about_once(monkeypatch, capsys)
     def fail(affinity):
         raise OSError("no such file")
 
-    monkeypatch.setattr(_cpu_count, "_count_physical_cores", fail)
+    monkeypatch.setattr(context, "_count_physical_cores_linux", fail)
     with pytest.warns(UserWarning, match="Could not find the number of physical cores"):
         first = _cpu_count.cpu_count(only_physical_cores=True)
     with warnings.catch_warnings():

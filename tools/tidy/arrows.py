@@ -13,7 +13,8 @@ ARROWS = {
     "shm": {"wire"},
     "worker": {"wire", "shm", "sys"},
     "engine": {"core", "wire", "shm", "sys"},
-    "loky": {"engine", "worker"},
+    "loky": {"engine", "worker", "macros"},
+    "loky-macros": set(),  # it writes text for the compiler and runs nowhere else
     "py": {"engine", "worker"},
 }
 # Crates from elsewhere that belong in one place only.

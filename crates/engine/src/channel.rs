@@ -14,6 +14,8 @@ use loky_shm::{Ledger, Words};
 use loky_sys::socket;
 use loky_wire::{Body, Decoder, Frame, Header, Role, Ticket, WireError, encode, encode_body};
 
+use crate::capture::Capture;
+
 /// Frames that wait to be written, each with the descriptors that travel with its first byte.
 #[derive(Default)]
 pub(crate) struct Outbox {
@@ -223,6 +225,14 @@ pub(crate) struct Channel {
     pub(crate) ended: bool,
     /// When to kill it if its end is not reported by then, once its socket has ended.
     pub(crate) condemn_at_ns: Option<u64>,
+    /// It has said that tasks may come.
+    pub(crate) ready: bool,
+    /// The signals that this pool has had sent to it, a bit each.
+    pub(crate) signals_sent: u64,
+    /// The cgroups that it is in.
+    pub(crate) membership: Option<Arc<str>>,
+    /// Its standard error, where the pool was asked to keep its end.
+    pub(crate) capture: Option<Capture>,
 }
 
 impl Channel {
@@ -248,6 +258,17 @@ impl Channel {
     /// Thinks no better of it than before.
     pub(crate) fn downgrade(&mut self, standing: Standing) {
         self.standing = self.standing.max(standing);
+    }
+
+    /// Notes that this signal goes to it by order of the pool.
+    pub(crate) fn note_signal(&mut self, signal: u32) {
+        self.signals_sent |= 1_u64.checked_shl(signal).unwrap_or(0);
+    }
+
+    /// Whether the pool had this signal sent to it.
+    pub(crate) fn was_sent(&self, signal: i32) -> bool {
+        let bit = 1_u64.checked_shl(signal.unsigned_abs()).unwrap_or(0);
+        self.signals_sent & bit != 0
     }
 
     /// Writes what waits.

@@ -38,6 +38,9 @@ pub struct PoolConfig {
     /// How many bytes of segments may be filled for tasks that have not ended, before further
     /// large tasks wait for one of them.
     pub segment_budget_bytes: u64,
+    /// Keep the end of what each worker writes to its standard error; it is passed on to that of this
+    /// process. Workers then write into a pipe instead of to where this process writes.
+    pub capture_stderr: bool,
 }
 
 /// Where `PoolConfig::segment_budget_bytes` has no better value: 1 GiB.

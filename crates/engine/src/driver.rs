@@ -29,13 +29,15 @@ enum Source {
     Wake(Arc<Wake>),
     Launcher(Arc<OwnedFd>),
     Worker(WorkerId, Arc<OwnedFd>),
+    /// The standard error of a worker.
+    Errors(WorkerId, Arc<OwnedFd>),
 }
 
 impl Source {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Wake(wake) => wake.as_fd(),
-            Self::Launcher(socket) | Self::Worker(_, socket) => socket.as_fd(),
+            Self::Launcher(end) | Self::Worker(_, end) | Self::Errors(_, end) => end.as_fd(),
         }
     }
 }
@@ -108,7 +110,14 @@ fn sources_of(state: &State) -> Vec<Polled> {
             writes: !launcher.outbox.is_empty(),
         });
     }
+    let has_room = state.config.capture_stderr && state.passing.has_room();
     for channel in state.channels.values() {
+        if let Some(capture) = channel.capture.as_ref().filter(|capture| !capture.ended && has_room) {
+            sources.push(Polled {
+                source: Source::Errors(channel.worker, Arc::clone(&capture.pipe)),
+                writes: false,
+            });
+        }
         if channel.wants_read() {
             let source = Source::Worker(channel.worker, Arc::clone(&channel.socket));
             sources.push(Polled {
@@ -156,6 +165,12 @@ fn serve(state: &mut State, source: &Source, scratch: &mut [u8]) {
             state.read_worker(*worker, scratch, READS_MAX);
             state.dirty.push(*worker);
         }
+        Source::Errors(worker, _) => {
+            let capture = state.channels.get_mut(worker).map(|channel| &mut channel.capture);
+            if let Some(Some(capture)) = capture {
+                capture.read(scratch, &state.passing);
+            }
+        }
     }
 }
 
@@ -199,6 +214,8 @@ fn close(shared: &Shared) {
     if let Some(launcher) = launcher {
         launcher.stop();
     }
+    let passing = Arc::clone(&shared.lock().passing);
+    passing.close();
     let mut state = shared.lock();
     state.close();
     drop(state);

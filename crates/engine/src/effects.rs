@@ -14,6 +14,7 @@ use loky_sys::{clock, errno, signal, socket};
 use loky_wire::limits::{LEDGER_LEN, LEDGER_SLOTS};
 use loky_wire::{Header, Kind, Role, TaskBody};
 
+use crate::capture::Capture;
 use crate::channel::{Channel, Intake, Outbox, Page, Stage, Standing};
 use crate::config::Launcher;
 use crate::front::{Delivery, TaskEnd};
@@ -24,6 +25,9 @@ use crate::state::{Phase, Placement, Received, State};
 
 /// How long a respawn waits for a fresh description of the surroundings before it takes the last.
 const SETUP_WAIT_NS: u64 = 50_000_000;
+
+/// The number of a standard error.
+const STDERR: i32 = 2;
 
 /// How much a fault handler may write.
 const STACK_FILE_LEN: u64 = 0;
@@ -118,7 +122,7 @@ impl State {
             .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
 
-    fn order_worker(&mut self, worker: WorkerId, index: u32, setup: Setup) -> io::Result<()> {
+    fn order_worker(&mut self, worker: WorkerId, index: u32, mut setup: Setup) -> io::Result<()> {
         let (ours, theirs) = socket::pair()?;
         socket::set_nonblocking(&ours)?;
         let ledger_file = memory::memfd(c"loky-ledger", LEDGER_LEN as u64)?;
@@ -126,6 +130,7 @@ impl State {
         let ledger =
             Ledger::with_words(page).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
         let stack = Arc::new(memory::growing_memfd(c"loky-stack", STACK_FILE_LEN)?);
+        let capture = self.capture_for(&mut setup)?;
         let exec = self.config.launcher == Launcher::Exec;
         let dowry = Dowry {
             socket: theirs,
@@ -153,9 +158,25 @@ impl State {
                 standing: Standing::Serving,
                 ended: false,
                 condemn_at_ns: None,
+                ready: false,
+                signals_sent: 0,
+                membership: None,
+                capture,
             },
         );
         Ok(())
+    }
+
+    /// Puts a pipe in the place of the worker's standard error, where its end is to be kept.
+    fn capture_for(&self, setup: &mut Setup) -> io::Result<Option<Capture>> {
+        if !self.config.capture_stderr {
+            return Ok(None);
+        }
+        self.passing.start(self.wake.clone())?;
+        let (capture, theirs) = Capture::new()?;
+        setup.extra.retain(|(_, target)| *target != STDERR);
+        setup.extra.push((Arc::new(theirs), STDERR));
+        Ok(Some(capture))
     }
 
     /// Gives a task to a worker, or to the copier first where its bytes are many.
@@ -275,6 +296,7 @@ impl State {
             return;
         };
         channel.downgrade(Standing::Killed);
+        channel.note_signal(signal::SIGKILL.unsigned_abs());
         if let Some(launcher) = &mut self.launcher {
             let ordered = launcher.kill(worker, signal::SIGKILL.unsigned_abs());
             debug_assert!(ordered.is_ok(), "{ordered:?}");
@@ -370,6 +392,7 @@ impl State {
             report,
             initializer,
             fault: self.fault.clone(),
+            launcher_fact: self.launcher_fact.clone(),
         })
     }
 }

@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use loky_core::event::Event;
 use loky_core::ids::{TaskId, WorkerId};
+use loky_sys::faults::LastWords;
 use loky_sys::process::WaitStatus;
 use loky_sys::{memory, signal};
 use loky_wire::limits::LEDGER_SLOTS;
 use loky_wire::{ExitedBody, Ticket};
 
+use crate::capture::Capture;
 use crate::channel::{Channel, Stage, Standing};
+use crate::evidence::{self, is_stack_full};
 use crate::report::{Cause, CrashReport};
 use crate::state::{Phase, State};
 
@@ -55,8 +58,11 @@ impl State {
     /// Closes the channel of a worker that is over, and finds out what it had begun.
     fn bury(&mut self, worker: WorkerId, ending: &Ending, scratch: &mut [u8]) -> Option<Remains> {
         self.read_worker(worker, scratch, DRAIN_READS_MAX);
-        let channel = self.channels.remove(&worker)?;
-        let report = Arc::new(report_of(&channel, ending));
+        let mut channel = self.channels.remove(&worker)?;
+        if let Some(capture) = &mut channel.capture {
+            capture.read_rest(scratch, &self.passing);
+        }
+        let report = Arc::new(self.report_of(&channel, ending));
         let started = self.started_on(&channel, &report);
         for segment in channel.lent {
             self.segments.give_back(segment, worker);
@@ -118,7 +124,8 @@ impl State {
         let Some(launcher) = self.launcher.take() else {
             return;
         };
-        launcher.end();
+        let status = launcher.end();
+        self.launcher_fact = status.map(evidence::launcher_fact);
         if self.phase != Phase::Open {
             return;
         }
@@ -148,6 +155,52 @@ impl State {
         }
     }
 
+    /// Notes in which cgroups a worker is. An initializer may have moved it since it was made.
+    pub(crate) fn meet(&mut self, worker: WorkerId) {
+        if let Some(channel) = self.channels.get_mut(&worker) {
+            channel.membership = self.witness.meet(channel.pid).or(channel.membership.take());
+        }
+    }
+
+    fn report_of(&mut self, channel: &Channel, ending: &Ending) -> CrashReport {
+        let mut report = CrashReport {
+            cause: Cause::Zygote,
+            signal: None,
+            pid: channel.pid,
+            index: channel.index,
+            attempt: 0,
+            started: false,
+            runtime_ns: None,
+            started_wall_ns: None,
+            peak_rss_bytes: None,
+            stack: stack_text(channel),
+            evidence: Vec::new(),
+            stack_full: false,
+            stderr_tail: channel.capture.as_ref().map(Capture::tail),
+        };
+        if matches!(ending, Ending::WithLauncher) {
+            report.evidence.extend(self.launcher_fact.clone());
+        }
+        if let Ending::Reaped { status, usage } = ending {
+            let status = WaitStatus(*status);
+            let words = LastWords::read(channel.ledger.last_words());
+            let requested = usage.as_ref().is_some_and(|usage| usage.killed_on_request);
+            report.peak_rss_bytes = usage.as_ref().map(|usage| usage.max_rss_bytes);
+            report.signal = status.signal();
+            report.cause = cause_of(channel, status, requested);
+            report.evidence = evidence::facts_of(status, words, channel.ready, channel.pid);
+            report.stack_full = status.signal() == Some(words.signal) && is_stack_full(words);
+            if report.cause == Cause::Signal(signal::SIGKILL) {
+                let memory = self.witness.judge(channel.membership.as_deref());
+                report.evidence.extend(memory.facts);
+                if memory.killed {
+                    report.cause = Cause::Oom;
+                }
+            }
+        }
+        report
+    }
+
     /// Condemns workers that closed their socket and are not over.
     pub(crate) fn condemn_overdue(&mut self, now_ns: u64) {
         let overdue: Vec<WorkerId> = self
@@ -162,30 +215,12 @@ impl State {
     }
 }
 
-fn report_of(channel: &Channel, ending: &Ending) -> CrashReport {
-    let (cause, peak_rss_bytes) = match ending {
-        Ending::Reaped { status, usage } => {
-            let status = WaitStatus(*status);
-            let cause = match (channel.standing, status.signal()) {
-                (Standing::Condemned, _) => Cause::Protocol,
-                (Standing::Killed, Some(signal::SIGKILL)) => Cause::Killed,
-                (_, Some(signal)) => Cause::Signal(signal),
-                (_, None) => Cause::Exit(status.exited().unwrap_or(0)),
-            };
-            (cause, usage.as_ref().map(|usage| usage.max_rss_bytes))
-        }
-        Ending::WithLauncher => (Cause::Zygote, None),
-    };
-    CrashReport {
-        cause,
-        pid: channel.pid,
-        index: channel.index,
-        attempt: 0,
-        started: false,
-        runtime_ns: None,
-        started_wall_ns: None,
-        peak_rss_bytes,
-        stack: stack_text(channel),
+fn cause_of(channel: &Channel, status: WaitStatus, requested: bool) -> Cause {
+    match (channel.standing, status.signal()) {
+        (Standing::Condemned, _) => Cause::Protocol,
+        (_, Some(signal)) if requested && channel.was_sent(signal) => Cause::Killed,
+        (_, Some(signal)) => Cause::Signal(signal),
+        (_, None) => Cause::Exit(status.exited().unwrap_or(0)),
     }
 }
 

@@ -80,7 +80,13 @@ impl State {
     ) -> Result<(), Offence> {
         let header = &frame.header;
         match header.kind {
-            Kind::Ready => self.feed(Event::WorkerReady { worker }),
+            Kind::Ready => {
+                self.meet(worker);
+                if let Some(channel) = self.channels.get_mut(&worker) {
+                    channel.ready = true;
+                }
+                self.feed(Event::WorkerReady { worker });
+            }
             Kind::Done => return self.on_done(worker, frame, descriptors),
             Kind::SegmentFreed => {
                 let Some(channel) = self.channels.get_mut(&worker) else {
@@ -264,6 +270,7 @@ impl State {
                 };
                 channel.stage = Stage::Running;
                 channel.pid = i32::try_from(frame.header.aux).unwrap_or(0);
+                self.meet(worker);
                 self.feed(Event::WorkerSpawned { worker });
             }
             Kind::SpawnFailed => {

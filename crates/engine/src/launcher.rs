@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use loky_core::ids::WorkerId;
 use loky_sys::poll::{Interest, poll};
+use loky_sys::process::WaitStatus;
 use loky_sys::spawn::{Spawn, spawn};
 use loky_sys::{clock, process, socket};
 use loky_wire::{Header, Kind, Role, SPAWN_EXEC, SpawnBody, WireError};
@@ -155,20 +156,28 @@ impl LauncherProcess {
     }
 
     /// Ends a zygote whose control socket has ended or that broke the protocol.
-    pub(crate) fn end(&self) {
+    ///
+    /// Answers how it ended, where that was not the work of this call.
+    pub(crate) fn end(&self) -> Option<WaitStatus> {
+        if let Ok(Some(reaped)) = process::wait_pid(self.pid, false) {
+            return Some(reaped.status);
+        }
         // Its own unreaped child has the number, dead or alive.
         let killed = process::kill(self.pid, loky_sys::signal::SIGKILL);
         debug_assert!(killed.is_ok(), "{killed:?}");
-        self.reap();
+        // One that was already exiting keeps its own status.
+        self.reap()
+            .filter(|status| status.signal() != Some(loky_sys::signal::SIGKILL))
     }
 
     /// Reaps the zygote, whose control socket has ended. A program that ignores SIGCHLD or reaps
     /// every child takes the status away from us; nothing depends on it.
-    pub(crate) fn reap(&self) {
+    pub(crate) fn reap(&self) -> Option<WaitStatus> {
         loop {
             match process::wait_pid(self.pid, true) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(_) | Err(_) => return,
+                Ok(reaped) => return reaped.map(|reaped| reaped.status),
+                Err(_) => return None,
             }
         }
     }

@@ -5,12 +5,14 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+mod capture;
 mod channel;
 pub mod config;
 mod driver;
 mod effects;
 mod ends;
 pub mod error;
+mod evidence;
 mod frames;
 pub mod front;
 mod launcher;

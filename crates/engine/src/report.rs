@@ -10,11 +10,13 @@ use crate::answer::Answer;
 /// What ended a worker. Named only on evidence.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cause {
+    /// The kernel killed it for lack of memory: it has counted such a kill.
+    Oom,
     /// A signal that nobody of the family sent.
     Signal(i32),
     /// It exited by itself, with this status.
     Exit(i32),
-    /// The pool killed it.
+    /// The pool killed it, or sent it the signal that ended it.
     Killed,
     /// It broke the protocol and was killed for that.
     Protocol,
@@ -27,6 +29,8 @@ pub enum Cause {
 pub struct CrashReport {
     /// What ended it.
     pub cause: Cause,
+    /// The signal that ended it, where one did and that is known.
+    pub signal: Option<i32>,
     /// Its process.
     pub pid: i32,
     /// Its place in the pool.
@@ -43,6 +47,12 @@ pub struct CrashReport {
     pub peak_rss_bytes: Option<u64>,
     /// What its fault handler wrote, empty where it wrote nothing.
     pub stack: String,
+    /// What was read about the death, each a clause of its own.
+    pub evidence: Vec<String>,
+    /// Its main thread had used up its stack.
+    pub stack_full: bool,
+    /// The end of what it wrote to its standard error, where the pool was asked to keep that.
+    pub stderr_tail: Option<String>,
 }
 
 impl CrashReport {
@@ -71,4 +81,6 @@ pub struct Breakage {
     pub initializer: Option<Answer>,
     /// The fault of the engine, where that was the reason.
     pub fault: Option<String>,
+    /// How the process that starts the workers ended, where one died and that is known.
+    pub launcher_fact: Option<String>,
 }

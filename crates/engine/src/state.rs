@@ -15,8 +15,10 @@ use loky_sys::wake::Wake;
 use loky_wire::Ticket;
 
 use crate::answer::{Answer, FreedSegments};
+use crate::capture::Passing;
 use crate::channel::Channel;
 use crate::config::PoolConfig;
+use crate::evidence::Witness;
 use crate::front::{Buffer, Delivery, Front, TaskEnd};
 use crate::launcher::{LauncherProcess, Setup};
 use crate::report::CrashReport;
@@ -106,6 +108,10 @@ pub(crate) struct State {
     /// Wakes the loop; there while the loop runs.
     pub(crate) wake: Option<Arc<Wake>>,
     pub(crate) fault: Option<String>,
+    /// How the last launcher that died came to its end.
+    pub(crate) launcher_fact: Option<String>,
+    pub(crate) witness: Witness,
+    pub(crate) passing: Arc<Passing>,
 }
 
 impl State {
@@ -135,6 +141,9 @@ impl State {
             resizing: false,
             wake: None,
             fault: None,
+            launcher_fact: None,
+            witness: Witness::default(),
+            passing: Arc::default(),
         }
     }
 
@@ -201,6 +210,7 @@ impl State {
             report: None,
             initializer: None,
             fault: self.fault.clone(),
+            launcher_fact: None,
         });
         self.front.deliver(Delivery::Broke(Arc::clone(&breakage)));
         let tasks: Vec<TaskId> = self.tasks.keys().copied().collect();
@@ -241,7 +251,11 @@ impl State {
         let Some(launcher) = &mut self.launcher else {
             return false;
         };
-        launcher.kill(worker, signal).is_ok()
+        let ordered = launcher.kill(worker, signal).is_ok();
+        if let Some(channel) = self.channels.get_mut(&worker) {
+            channel.note_signal(signal);
+        }
+        ordered
     }
 
     /// Workers that have been ordered and whose process is not known yet.

@@ -1,11 +1,11 @@
-//! A function as a task: the type that stands for it, and its place in the list of tasks.
+//! A function as a task: the type beside it that makes calls, and its place in the list of tasks.
 //!
-//! The function itself is left as it is, inside a block without a name. Outside, its name belongs to
-//! a unit type that dereferences to the function, so that the name can be called, and handed over.
+//! The function itself is left as it is. Functions and types have names of their own kind, so the type
+//! has the same name: `name(..)` calls the function, `name::call(..)` is a call for a pool.
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
-use syn::{Attribute, Error, ItemFn, ReturnType, Type, Visibility};
+use syn::{Attribute, Error, Ident, ItemFn, Pat, PatType, ReturnType, Type};
 
 use crate::refusals;
 
@@ -17,56 +17,56 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
             "`#[loky::task]` takes no arguments",
         ));
     }
-    let mut function: ItemFn = syn::parse2(item)?;
+    let function: ItemFn = syn::parse2(item)?;
     refusals::check(&function)?;
-    let types = function
+    let beside = beside(&function)?;
+    Ok(quote! {
+        #function
+        #beside
+    })
+}
+
+/// The type that makes calls, and the entry in the list.
+fn beside(function: &ItemFn) -> Result<TokenStream, Error> {
+    let arguments = function
         .sig
         .inputs
         .iter()
-        .map(|argument| Ok(refusals::argument(argument)?.ty.as_ref()))
-        .collect::<Result<Vec<&Type>, Error>>()?;
+        .map(refusals::argument)
+        .collect::<Result<Vec<&PatType>, Error>>()?;
+    let types: Vec<&Type> = arguments.iter().map(|typed| typed.ty.as_ref()).collect();
+    let names: Vec<Ident> = arguments.iter().enumerate().map(argument_name).collect();
     let output = match &function.sig.output {
         ReturnType::Default => quote!(()),
         ReturnType::Type(_, ty) => quote!(#ty),
     };
-    let (arguments, pattern, passed) = shape(&types);
-    let name = function.sig.ident.clone();
-    let pointer = quote!(fn(#(#types),*) -> #output);
-    let visibility = std::mem::replace(&mut function.vis, Visibility::Inherited);
-    let outside: Vec<Attribute> = outside(&function.attrs).cloned().collect();
-    function
-        .attrs
-        .retain(|attribute| !attribute.path().is_ident("doc"));
+    let name = &function.sig.ident;
+    let visibility = &function.vis;
+    let conditions: Vec<&Attribute> = conditions(&function.attrs).collect();
+    let about_type = format!("Makes calls of the task [`{name}`](fn@{name}).");
     Ok(quote! {
-        #(#outside)*
-        #[allow(non_camel_case_types, reason = "the name of a function")]
-        #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
-        #visibility struct #name;
+        #(#conditions)*
+        #[doc = #about_type]
+        #[allow(non_camel_case_types, dead_code, reason = "it has the name of a function")]
+        #visibility struct #name {}
 
+        #(#conditions)*
         const _: () = {
-            #function
-
-            impl ::core::ops::Deref for #name {
-                type Target = #pointer;
-                fn deref(&self) -> &Self::Target {
-                    const FUNCTION: #pointer = #name;
-                    &FUNCTION
+            #[allow(
+                dead_code,
+                clippy::needless_pass_by_value,
+                clippy::too_many_arguments,
+                reason = "its arguments are those of the task"
+            )]
+            impl #name {
+                /// A call of the task with these arguments, which are written down at once.
+                #visibility fn call(#(#names: #types),*) -> ::loky::Call<#output> {
+                    ::loky::__private::call(&ENTRY, &(#(#names,)*))
                 }
             }
 
-            impl ::loky::Task for #name {
-                type Args = #arguments;
-                type Output = #output;
-            }
-
-            impl ::loky::__private::Listed for #name {
-                fn entry() -> &'static ::loky::__private::Entry {
-                    &ENTRY
-                }
-            }
-
-            fn run(call: &mut ::loky::__private::Call<'_>) -> ::loky::__private::Ran {
-                call.run(|#pattern: #arguments| -> #output { #name(#(#passed),*) })
+            fn run(call: &mut ::loky::__private::Received<'_>) -> ::loky::__private::Ran {
+                call.run(|(#(#names,)*): (#(#types,)*)| -> #output { #name(#(#names),*) })
             }
 
             #[::loky::__private::linkme::distributed_slice(::loky::__private::TASKS)]
@@ -79,27 +79,17 @@ pub(crate) fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenS
     })
 }
 
-/// The type of all arguments together, a pattern for it, and its parts: nothing, the argument
-/// itself, or a tuple.
-fn shape(types: &[&Type]) -> (TokenStream, TokenStream, Vec<TokenStream>) {
-    let names: Vec<TokenStream> = (0..types.len())
-        .map(|place| {
-            let name = format_ident!("argument_{place}");
-            quote!(#name)
-        })
-        .collect();
-    match types {
-        [] => (quote!(()), quote!(()), names),
-        [ty] => (quote!(#ty), quote!(#(#names)*), names),
-        _ => (quote!((#(#types),*)), quote!((#(#names),*)), names),
+/// The name that an argument has, where it has one.
+fn argument_name((place, argument): (usize, &&PatType)) -> Ident {
+    match argument.pat.as_ref() {
+        Pat::Ident(named) if named.subpat.is_none() => named.ident.clone(),
+        _ => format_ident!("argument_{place}"),
     }
 }
 
-/// The attributes that belong to the name that others see: its documentation, and whether it is there.
-fn outside(attributes: &[Attribute]) -> impl Iterator<Item = &Attribute> {
-    attributes.iter().filter(|attribute| {
-        ["doc", "cfg", "deprecated"]
-            .iter()
-            .any(|name| attribute.path().is_ident(name))
-    })
+/// Whether the function is there at all is true of what stands beside it.
+fn conditions(attributes: &[Attribute]) -> impl Iterator<Item = &Attribute> {
+    attributes
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("cfg"))
 }

@@ -16,7 +16,7 @@ fn problematic_task(x: u32) -> u32 {
 
 fn run(executor: &ProcessPoolExecutor) -> Result<(), Error> {
     let futures = (0..5)
-        .map(|x| executor.submit(problematic_task, x))
+        .map(|x| executor.submit(problematic_task::call(x)))
         .collect::<Result<Vec<_>, _>>()?;
     for (i, future) in futures.iter().enumerate() {
         match future.wait_timeout(Duration::from_secs(30)) {
@@ -42,7 +42,7 @@ fn main() -> Result<(), Error> {
     if executor.is_broken() {
         println!("Process pool broken. Creating new executor...");
         let executor = ProcessPoolExecutor::new(2)?;
-        let result = executor.submit(problematic_task, 21)?.wait()?;
+        let result = executor.submit(problematic_task::call(21))?.wait()?;
         println!("New executor created successfully: {result}");
     }
     Ok(())

@@ -17,7 +17,7 @@ fn main() -> Result<(), Error> {
     loky::init();
     let executor = ProcessPoolExecutor::new(2)?;
     let futures = (0..6)
-        .map(|task_id| executor.submit(cancellable_task, (task_id, 700)))
+        .map(|task_id| executor.submit(cancellable_task::call(task_id, 700)))
         .collect::<Result<Vec<_>, _>>()?;
 
     // Wait until the first two have begun.

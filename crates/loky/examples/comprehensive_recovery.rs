@@ -9,6 +9,7 @@ const FAILURES: [&str; 5] = ["success", "panic", "crash", "error", "slow"];
 
 /// Task that fails in different ways, and seldom for ever.
 #[loky::task]
+#[expect(clippy::panic, reason = "that is one way to fail")]
 fn unreliable_task(task_id: usize, attempt: usize) -> Result<String, String> {
     match FAILURES.get((task_id + attempt) % FAILURES.len()).copied() {
         Some("panic") => panic!("Task {task_id}: Intentional panic"),
@@ -25,7 +26,7 @@ fn unreliable_task(task_id: usize, attempt: usize) -> Result<String, String> {
 fn run(executor: &ProcessPoolExecutor, task_id: usize, retries_max: usize) -> String {
     for attempt in 0..=retries_max {
         let tried = executor
-            .submit(unreliable_task, (task_id, attempt))
+            .submit(unreliable_task::call(task_id, attempt))
             .and_then(|future| future.wait_timeout(Duration::from_millis(400)));
         match tried {
             Ok(Ok(result)) => return result,

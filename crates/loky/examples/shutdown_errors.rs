@@ -12,14 +12,14 @@ fn main() -> Result<(), Error> {
     let executor = ProcessPoolExecutor::new(2)?;
 
     // Submit and process some tasks.
-    let first = executor.submit(double, 5)?;
+    let first = executor.submit(double::call(5))?;
     println!("Before shutdown: {}", first.wait()?);
 
     // Shut the executor down, and wait for its workers.
     executor.shutdown()?;
 
     // Attempt to use it.
-    match executor.submit(double, 10) {
+    match executor.submit(double::call(10)) {
         Ok(second) => println!("After shutdown: {}", second.wait()?),
         Err(Error::Shutdown) => println!("Cannot use shutdown executor: {}", Error::Shutdown),
         Err(error) => return Err(error),
@@ -27,7 +27,7 @@ fn main() -> Result<(), Error> {
 
     // Create a new one for continued processing.
     let new_executor = ProcessPoolExecutor::new(2)?;
-    let third = new_executor.submit(double, 10)?;
+    let third = new_executor.submit(double::call(10))?;
     println!("With new executor: {}", third.wait()?);
     new_executor.shutdown()
 }

@@ -22,7 +22,7 @@ fn main() -> Result<(), Error> {
     loky::init();
     let executor = ProcessPoolExecutor::new(2)?;
     for size in [1, 10, 100, 1000, 10] {
-        let future = executor.submit(memory_intensive_task, size)?;
+        let future = executor.submit(memory_intensive_task::call(size))?;
         match future.wait_timeout(Duration::from_secs(30)) {
             Ok(Ok(result)) => println!("Size {size}M: Success ({result})"),
             Ok(Err(error)) => println!("Size {size}M: Memory error ({error})"),

@@ -18,7 +18,7 @@ fn main() -> Result<(), Error> {
     let tasks = [(100, 3000), (1500, 200), (200, 4000)];
     let mut late = Vec::new();
     for (duration, timeout) in tasks {
-        let future = executor.submit(slow_task, duration)?;
+        let future = executor.submit(slow_task::call(duration))?;
         let name = format!("Task ({duration} ms, timeout {timeout} ms)");
         match future.wait_timeout(Duration::from_millis(timeout)) {
             Ok(result) => println!("{name}: {result}"),

@@ -13,7 +13,7 @@ use crate::executor::ProcessPoolExecutor;
 use crate::launch;
 use crate::reusable;
 use crate::setup::{Prologue, Surroundings};
-use crate::task::Task;
+use crate::task::TaskCall;
 
 /// What the death of a worker means for the other tasks.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -63,11 +63,12 @@ pub struct Builder {
     launcher: Launcher,
     tasks_per_worker_max: Option<u32>,
     segment_budget_bytes: u64,
+    capture_stderr: bool,
     variables: Vec<Variable>,
     clears_environment: bool,
     preload: Option<Prologue>,
     initializer: Option<Prologue>,
-    /// A task that cannot be named, to be told by `build`.
+    /// A task that cannot be called before all others, to be told by `build`.
     refused: Option<&'static str>,
 }
 
@@ -80,6 +81,7 @@ impl Builder {
             launcher: Launcher::default(),
             tasks_per_worker_max: None,
             segment_budget_bytes: config::SEGMENT_BUDGET_BYTES,
+            capture_stderr: false,
             variables: Vec::new(),
             clears_environment: false,
             preload: None,
@@ -125,6 +127,13 @@ impl Builder {
         self
     }
 
+    /// Keeps the end of what each worker writes to its standard error for the report on its death. It
+    /// is passed on to that of this program, but no longer written there by the worker itself.
+    pub fn capture_stderr(mut self, captures: bool) -> Self {
+        self.capture_stderr = captures;
+        self
+    }
+
     /// Sets a variable of the workers' environment, which is otherwise that of this program at the
     /// time when the first worker is needed.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
@@ -149,16 +158,14 @@ impl Builder {
     /// A task that is run once before the first worker is forked, so that all of them have what it
     /// loads. It must leave no thread behind: otherwise workers are executed from then on, and each
     /// runs it for itself. If it panics the pool is broken.
-    pub fn preload<T: Task<Args = ()>>(mut self, task: T) -> Self {
-        let _ = task;
-        self.preload = self.prologue::<T>(&());
+    pub fn preload<C: TaskCall>(mut self, call: C) -> Self {
+        self.preload = self.prologue(call);
         self
     }
 
     /// A task that each worker runs before its first one. If it panics the pool is broken.
-    pub fn initializer<T: Task>(mut self, task: T, args: &T::Args) -> Self {
-        let _ = task;
-        self.initializer = self.prologue::<T>(args);
+    pub fn initializer<C: TaskCall>(mut self, call: C) -> Self {
+        self.initializer = self.prologue(call);
         self
     }
 
@@ -172,7 +179,7 @@ impl Builder {
         if let Some(name) = self.refused {
             return Err(Error::Config {
                 name,
-                must: "a listed task whose arguments can be written and hold no large buffers",
+                must: "a call whose arguments can be written and hold no large buffers",
             });
         }
         let command = launch::zygote_command(self.preload.as_ref(), self.environment())?;
@@ -196,6 +203,7 @@ impl Builder {
             },
             command,
             segment_budget_bytes: self.segment_budget_bytes,
+            capture_stderr: self.capture_stderr,
         };
         let initializer = self.initializer;
         ProcessPoolExecutor::start(config, Surroundings { initializer })
@@ -220,10 +228,11 @@ impl Builder {
         *self == resized
     }
 
-    fn prologue<T: Task>(&mut self, args: &T::Args) -> Option<Prologue> {
-        let prologue = Prologue::new::<T>(args);
+    fn prologue<C: TaskCall>(&mut self, call: C) -> Option<Prologue> {
+        let (name, parts) = call.into_parts();
+        let prologue = Prologue::new(parts);
         if prologue.is_none() {
-            self.refused = Some(T::entry().name());
+            self.refused = Some(name);
         }
         prologue
     }

@@ -14,7 +14,7 @@ use crate::codec::{Encoded, Sent};
 use crate::failure::Failure;
 use crate::launch::{Origin, Role, WorkerRole, ZygoteRole};
 use crate::panics;
-use crate::setup::Setup;
+use crate::setup::{Prologue, Setup};
 use crate::task::{Ran, run_call};
 
 /// The exit code of a process that cannot play its part; its parent tells what that means.
@@ -68,10 +68,7 @@ fn prepare(origin: &Origin) -> Result<(), Failure> {
     if !origin.is_same_program {
         return Err(Failure::OtherProgram);
     }
-    origin
-        .preload
-        .as_ref()
-        .map_or(Ok(()), |preload| preload.run())
+    origin.preload.as_ref().map_or(Ok(()), Prologue::run)
 }
 
 /// The life of a worker. Its result is the exit code.
@@ -80,6 +77,7 @@ fn work(seed: Seed, prepared: Result<(), Failure>) -> Result<i32, WorkerError> {
     if let Ok(file) = worker.stack_fd().try_clone_to_owned() {
         panics::keep_last_words(File::from(file));
     }
+    worker.keep_last_words()?;
     let blob = worker.setup_bytes()?;
     if let Err(failure) = prepared.and_then(|()| Setup::take_up(&blob)) {
         worker.initializer_failed(&Outgoing {

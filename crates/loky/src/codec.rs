@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use crate::buffer::Shared;
 
 /// A value that has been written.
-#[derive(Default)]
-pub(crate) struct Encoded {
+#[derive(Clone)]
+pub struct Encoded {
     /// What serde describes.
     pub(crate) stream: Vec<u8>,
     /// What travels beside it, in order.
@@ -27,7 +27,7 @@ pub(crate) struct Sent<'a> {
 }
 
 /// Why a value cannot be written.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum EncodeError {
     /// A part of it is nothing that the format can write, such as a sequence of unknown length.
     #[error("a value cannot be written: {0}")]
@@ -47,7 +47,7 @@ pub enum EncodeError {
 }
 
 /// Why a value cannot be read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum DecodeError {
     /// The bytes are no such value, or the type asks for what the format does not say.
     #[error("a value cannot be read: {0}")]

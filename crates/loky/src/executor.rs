@@ -21,7 +21,8 @@ use crate::future::TaskFuture;
 use crate::map::Map;
 use crate::setup::Surroundings;
 use crate::slot::Slot;
-use crate::task::{Listed, Task, encode_call};
+use crate::task::TaskCall;
+use crate::task::sealed::Parts;
 
 pub use loky_engine::pool::WorkerProcess;
 
@@ -46,7 +47,7 @@ const WAIT: Duration = Duration::from_secs(3600);
 /// fn main() -> Result<(), loky::Error> {
 ///     loky::init();
 ///     let pool = ProcessPoolExecutor::new(2)?;
-///     assert_eq!(pool.submit(square, 12)?.wait()?, 144);
+///     assert_eq!(pool.submit(square::call(12))?.wait()?, 144);
 ///     pool.shutdown()
 /// }
 /// ```
@@ -113,43 +114,45 @@ impl ProcessPoolExecutor {
         })
     }
 
-    /// Hands a task over to the pool. Its arguments are written at once, so they are what they are
-    /// now.
-    ///
-    /// Arguments are `()` for a task without any, the argument itself for one, and a tuple for more.
+    /// Hands a call of a task over to the pool.
     ///
     /// # Errors
-    /// [`Encode`](Error::Encode) where the arguments cannot be written; [`Shutdown`](Error::Shutdown),
-    /// [`BrokenProcessPool`](Error::BrokenProcessPool), [`TerminatedWorker`](Error::TerminatedWorker)
-    /// where the pool takes no more tasks, and why; [`Forked`](Error::Forked) in a fork of this
-    /// process. How the task itself fails is told by its future.
-    pub fn submit<T: Task>(&self, task: T, args: T::Args) -> Result<TaskFuture<T::Output>, Error> {
-        // The value only says which type it is.
-        let _ = task;
-        let call = encode_call::<T>(&args)?;
-        drop(args);
-        let slot = Arc::new(Slot::new(<T as Listed>::entry().name()));
+    /// [`Encode`](Error::Encode) where the arguments could not be written;
+    /// [`Shutdown`](Error::Shutdown), [`BrokenProcessPool`](Error::BrokenProcessPool),
+    /// [`TerminatedWorker`](Error::TerminatedWorker) where the pool takes no more tasks, and why;
+    /// [`Forked`](Error::Forked) in a fork of this process. How the task itself fails is told by its
+    /// future.
+    pub fn submit<C: TaskCall>(&self, call: C) -> Result<TaskFuture<C::Output>, Error> {
+        let (task, parts) = call.into_parts();
+        let Parts(encoded) = parts?;
+        let slot = Arc::new(Slot::new(task));
         let inner = &self.handle.inner;
-        let id = inner
-            .pool
-            .submit(payload(call))
-            .map_err(|error| Error::refused(error, inner.courier.breakage()))?;
+        let id = inner.asked(inner.pool.submit(payload(encoded)))?;
         inner.courier.expect(id, &slot);
         inner.answer_setup();
         Ok(TaskFuture::new(Arc::clone(inner), id, slot))
     }
 
-    /// Runs a task for each of `inputs`; the results come in their order.
+    /// Runs many calls; the results come in their order.
     ///
-    /// Inputs are taken as results are asked for, and some ahead of that:
-    /// see [`Map::look_ahead`]. An error is the result of the one task that it is about. What has not
-    /// begun when the iterator is dropped is cancelled.
-    pub fn map<T, I>(&self, task: T, inputs: I) -> Map<T, I::IntoIter>
+    /// Calls are made as results are asked for, and some ahead of that: see [`Map::look_ahead`]. An
+    /// error is the result of the one task that it is about. What has not begun when the iterator is
+    /// dropped is cancelled.
+    ///
+    /// ```
+    /// # #[loky::task]
+    /// # fn scaled(x: u32, factor: u32) -> u32 { x * factor }
+    /// # fn example(pool: &loky::ProcessPoolExecutor, factor: u32) -> Result<Vec<u32>, loky::Error> {
+    /// pool.map((0..1000).map(|x| scaled::call(x, factor))).collect()
+    /// # }
+    /// # fn main() {}
+    /// ```
+    pub fn map<I>(&self, calls: I) -> Map<I::IntoIter>
     where
-        T: Task,
-        I: IntoIterator<Item = T::Args>,
+        I: IntoIterator,
+        I::Item: TaskCall,
     {
-        Map::new(self.clone(), task, inputs.into_iter())
+        Map::new(self.clone(), calls.into_iter())
     }
 
     /// The worker processes that there are, by their place in the pool.

@@ -16,8 +16,8 @@
 //! fn main() -> Result<(), Error> {
 //!     loky::init();
 //!     let pool = ProcessPoolExecutor::new(2)?;
-//!     assert_eq!(pool.submit(divide, (42, 6))?.wait()?, 7);
-//!     let failed = pool.submit(divide, (1, 0))?.wait();
+//!     assert_eq!(pool.submit(divide::call(42, 6))?.wait()?, 7);
+//!     let failed = pool.submit(divide::call(1, 0))?.wait();
 //!     assert!(matches!(failed, Err(Error::Panicked { .. })));
 //!     pool.shutdown()
 //! }
@@ -28,7 +28,8 @@
 //! 1. **Call [`init`] first in `main`.** Workers are this very program, executed again; `init` is
 //!    where they leave its path. Without it no pool is made, and the error says which line is missing.
 //! 2. **Mark tasks with [`#[loky::task]`](macro@task).** They are plain functions of owned arguments
-//!    that serde can write. A closure that captures is refused by the compiler.
+//!    that serde can write, and stay what they are; `name::call(..)` is a call for a pool. A closure
+//!    that captures is refused by the compiler.
 //! 3. **Pass large bytes as [`Buffer`]** (or [`Bytes`]): they travel in shared memory, unwritten.
 //!
 //! # What to know
@@ -91,7 +92,7 @@ pub use map::{Map, Unordered};
 pub use number::Number;
 pub use report::{CrashReport, DeathCause};
 pub use reusable::get_reusable_executor;
-pub use task::Task;
+pub use task::{Call, TaskCall};
 
 /// Makes this program able to be its own worker. Call it as the first line of `main`.
 ///
@@ -129,7 +130,7 @@ macro_rules! enable_test_support {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::launch::TEST_ENTRIES;
-    pub use crate::task::{Call, Entry, Listed, Ran, TASKS};
+    pub use crate::task::{Entry, Ran, Received, TASKS, call};
     pub use linkme;
 
     /// The entry of workers in a test program.

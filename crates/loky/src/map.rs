@@ -1,6 +1,6 @@
-//! One task for many inputs.
+//! Many calls in a row.
 //!
-//! Owned by whoever asks for the results. It takes inputs only as far ahead as it may, so an endless
+//! Owned by whoever asks for the results. It takes calls only as far ahead as it may, so an endless
 //! iterator costs no endless memory.
 
 use std::collections::{HashMap, VecDeque};
@@ -10,26 +10,29 @@ use crate::error::Error;
 use crate::executor::ProcessPoolExecutor;
 use crate::future::TaskFuture;
 use crate::slot::Arrivals;
-use crate::task::Task;
+use crate::task::TaskCall;
 
-/// How many inputs a worker may be ahead, where nothing else is said: enough for short tasks to
+/// How many calls a worker may be ahead, where nothing else is said: enough for short tasks to
 /// travel in batches.
 const AHEAD_PER_WORKER: usize = 16;
 
 /// A task under way, or why it is not.
-type Started<T> = Result<TaskFuture<<T as Task>::Output>, Error>;
+type Started<C> = Result<TaskFuture<<C as TaskCall>::Output>, Error>;
 
-/// The results of one task for many inputs, in the order of the inputs.
+/// The results of many calls, in the order of the calls.
 #[must_use = "nothing is done before the first result is asked for"]
-pub struct Map<T: Task, I> {
-    source: Source<T, I>,
-    under_way: InOrder<T>,
+pub struct Map<I>
+where
+    I: Iterator<Item: TaskCall>,
+{
+    source: Source<I>,
+    under_way: InOrder<I::Item>,
 }
 
-/// Tasks under way, by the order of their inputs. Those that are left at the end are cancelled.
-struct InOrder<T: Task>(VecDeque<Started<T>>);
+/// Tasks under way, in the order of their calls. Those that are left at the end are cancelled.
+struct InOrder<C: TaskCall>(VecDeque<Started<C>>);
 
-impl<T: Task> Drop for InOrder<T> {
+impl<C: TaskCall> Drop for InOrder<C> {
     fn drop(&mut self) {
         for future in self.0.drain(..).flatten() {
             future.cancel();
@@ -38,42 +41,46 @@ impl<T: Task> Drop for InOrder<T> {
 }
 
 /// What is left to be done.
-struct Source<T, I> {
+struct Source<I> {
     pool: ProcessPoolExecutor,
-    task: T,
-    inputs: I,
+    calls: I,
     ahead_max: usize,
 }
 
-impl<T: Task, I: Iterator<Item = T::Args>> Source<T, I> {
-    fn start_next(&mut self) -> Option<Started<T>> {
-        let args = self.inputs.next()?;
-        Some(self.pool.submit(self.task, args))
+impl<I> Source<I>
+where
+    I: Iterator<Item: TaskCall>,
+{
+    fn start_next(&mut self) -> Option<Started<I::Item>> {
+        let call = self.calls.next()?;
+        Some(self.pool.submit(call))
     }
 }
 
-impl<T: Task, I: Iterator<Item = T::Args>> Map<T, I> {
-    pub(crate) fn new(pool: ProcessPoolExecutor, task: T, inputs: I) -> Self {
+impl<I> Map<I>
+where
+    I: Iterator<Item: TaskCall>,
+{
+    pub(crate) fn new(pool: ProcessPoolExecutor, calls: I) -> Self {
         let ahead_max = pool.size().saturating_mul(AHEAD_PER_WORKER);
         Self {
             source: Source {
                 pool,
-                task,
-                inputs,
+                calls,
                 ahead_max,
             },
             under_way: InOrder(VecDeque::new()),
         }
     }
 
-    /// Bounds how many inputs are taken before their results are asked for; at least one.
-    pub fn look_ahead(mut self, inputs: usize) -> Self {
-        self.source.ahead_max = inputs.max(1);
+    /// Bounds how many calls are made before their results are asked for; at least one.
+    pub fn look_ahead(mut self, calls: usize) -> Self {
+        self.source.ahead_max = calls.max(1);
         self
     }
 
     /// The results in the order in which they come.
-    pub fn unordered(mut self) -> Unordered<T, I> {
+    pub fn unordered(mut self) -> Unordered<I> {
         let under_way = std::mem::take(&mut self.under_way.0);
         let mut unordered = Unordered {
             source: self.source,
@@ -89,8 +96,11 @@ impl<T: Task, I: Iterator<Item = T::Args>> Map<T, I> {
     }
 }
 
-impl<T: Task, I: Iterator<Item = T::Args>> Iterator for Map<T, I> {
-    type Item = Result<T::Output, Error>;
+impl<I> Iterator for Map<I>
+where
+    I: Iterator<Item: TaskCall>,
+{
+    type Item = Result<<I::Item as TaskCall>::Output, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.under_way.0.len() < self.source.ahead_max {
@@ -108,23 +118,29 @@ impl<T: Task, I: Iterator<Item = T::Args>> Iterator for Map<T, I> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        added(self.source.inputs.size_hint(), self.under_way.0.len())
+        added(self.source.calls.size_hint(), self.under_way.0.len())
     }
 }
 
-/// The results of one task for many inputs, in the order in which they come.
+/// The results of many calls, in the order in which they come.
 #[must_use = "nothing is done before the first result is asked for"]
-pub struct Unordered<T: Task, I> {
-    source: Source<T, I>,
+pub struct Unordered<I>
+where
+    I: Iterator<Item: TaskCall>,
+{
+    source: Source<I>,
     arrivals: Arc<Arrivals>,
-    under_way: HashMap<u64, TaskFuture<T::Output>>,
-    /// Inputs that the pool did not take.
+    under_way: HashMap<u64, TaskFuture<<I::Item as TaskCall>::Output>>,
+    /// Why the pool did not take a call.
     refused: VecDeque<Error>,
     ticket_last: u64,
 }
 
-impl<T: Task, I> Unordered<T, I> {
-    fn watch(&mut self, started: Started<T>) {
+impl<I> Unordered<I>
+where
+    I: Iterator<Item: TaskCall>,
+{
+    fn watch(&mut self, started: Started<I::Item>) {
         match started {
             Ok(future) => {
                 self.ticket_last += 1;
@@ -136,8 +152,11 @@ impl<T: Task, I> Unordered<T, I> {
     }
 }
 
-impl<T: Task, I: Iterator<Item = T::Args>> Iterator for Unordered<T, I> {
-    type Item = Result<T::Output, Error>;
+impl<I> Iterator for Unordered<I>
+where
+    I: Iterator<Item: TaskCall>,
+{
+    type Item = Result<<I::Item as TaskCall>::Output, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.under_way.len() + self.refused.len() < self.source.ahead_max {
@@ -159,11 +178,14 @@ impl<T: Task, I: Iterator<Item = T::Args>> Iterator for Unordered<T, I> {
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let known = self.under_way.len() + self.refused.len();
-        added(self.source.inputs.size_hint(), known)
+        added(self.source.calls.size_hint(), known)
     }
 }
 
-impl<T: Task, I> Drop for Unordered<T, I> {
+impl<I> Drop for Unordered<I>
+where
+    I: Iterator<Item: TaskCall>,
+{
     fn drop(&mut self) {
         for future in self.under_way.values() {
             future.cancel();

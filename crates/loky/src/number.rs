@@ -5,6 +5,10 @@
 /// A number that is nothing but its bytes, and for which any bytes are a number: what a
 /// [`Buffer`](crate::Buffer) may hold. Implemented for all integers and floating point numbers of
 /// fixed size, and for nothing else.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no plain number: a `Buffer` cannot hold it",
+    note = "send a `Vec` of it as an ordinary argument, or its numbers as a `Buffer`"
+)]
 pub trait Number: sealed::Sealed {}
 
 mod sealed {

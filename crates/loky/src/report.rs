@@ -13,6 +13,8 @@ use loky_engine::signal_name;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum DeathCause {
+    /// The kernel killed it for lack of memory: it has counted such a kill.
+    OutOfMemory,
     /// A signal that nobody of the pool sent; its number.
     Signal(i32),
     /// It left by itself, with this exit code.
@@ -28,6 +30,7 @@ pub enum DeathCause {
 impl DeathCause {
     fn of(cause: Cause) -> Self {
         match cause {
+            Cause::Oom => Self::OutOfMemory,
             Cause::Signal(number) => Self::Signal(number),
             Cause::Exit(code) => Self::Exit(code),
             Cause::Killed => Self::Killed,
@@ -40,7 +43,7 @@ impl DeathCause {
     pub fn signal(self) -> Option<&'static str> {
         match self {
             Self::Signal(number) => signal_name(number),
-            Self::Killed => Some("SIGKILL"),
+            Self::Killed | Self::OutOfMemory => Some("SIGKILL"),
             Self::Exit(_) | Self::Protocol | Self::Zygote => None,
         }
     }
@@ -50,7 +53,7 @@ impl DeathCause {
         match self {
             Self::Signal(number) => Some(-number),
             Self::Exit(code) => Some(code),
-            Self::Killed => Some(-9),
+            Self::Killed | Self::OutOfMemory => Some(-9),
             Self::Protocol | Self::Zygote => None,
         }
     }
@@ -59,6 +62,9 @@ impl DeathCause {
         match self {
             Self::Exit(_) => {
                 "Look for std::process::exit() in the task, or for exit() in native code that it calls."
+            }
+            Self::OutOfMemory => {
+                "Run fewer tasks at a time, make them smaller, or give the program more memory."
             }
             Self::Killed => "The task can be submitted again.",
             Self::Protocol => "Look for code that writes to descriptors that it did not open.",
@@ -90,9 +96,13 @@ impl DeathCause {
 impl fmt::Display for DeathCause {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::OutOfMemory => {
+                formatter.write_str("was killed by the kernel, which lacked memory (SIGKILL)")
+            }
             Self::Signal(number) => match signal_name(*number) {
-                Some("SIGKILL") => formatter
-                    .write_str("was killed by SIGKILL from outside; possibly out of memory"),
+                Some("SIGKILL") => formatter.write_str(
+                    "was killed by SIGKILL, which this pool did not send; possibly out of memory",
+                ),
                 Some(name) => write!(formatter, "was killed by {name}"),
                 None => write!(formatter, "was killed by signal {number}"),
             },
@@ -132,8 +142,13 @@ pub struct CrashReport {
     pub runtime: Option<Duration>,
     /// The most memory that the process ever held, in bytes.
     pub peak_rss_bytes: Option<u64>,
+    /// What was read about the death, each a clause of its own.
+    pub evidence: Vec<String>,
     /// What the process wrote down before its end: the last panic, if it did not survive that.
     pub last_words: Option<String>,
+    /// The end of what it wrote to its standard error, where the pool keeps that: see
+    /// [`Builder::capture_stderr`](crate::Builder::capture_stderr).
+    pub stderr_tail: Option<String>,
 }
 
 impl CrashReport {
@@ -147,7 +162,9 @@ impl CrashReport {
             started: facts.started,
             runtime: facts.runtime_ns.map(Duration::from_nanos),
             peak_rss_bytes: facts.peak_rss_bytes,
+            evidence: facts.evidence.clone(),
             last_words: (!facts.stack.is_empty()).then(|| facts.stack.clone()),
+            stderr_tail: facts.stderr_tail.clone().filter(|tail| !tail.is_empty()),
         }
     }
 
@@ -179,6 +196,9 @@ impl CrashReport {
         if let Some(bytes) = self.peak_rss_bytes {
             write!(formatter, ", peak memory {} MiB", bytes >> 20)?;
         }
+        for fact in &self.evidence {
+            write!(formatter, "; {fact}")?;
+        }
         formatter.write_str(".")
     }
 }
@@ -197,6 +217,13 @@ impl fmt::Display for CrashReport {
                 formatter,
                 "\nLast words of the worker:\n{}",
                 words.trim_end()
+            )?;
+        }
+        if let Some(tail) = &self.stderr_tail {
+            write!(
+                formatter,
+                "\nThe end of its standard error:\n{}",
+                tail.trim_end()
             )?;
         }
         write!(formatter, "\n{}", self.cause.advice())

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::{self, Sent};
+use crate::codec::{self, EncodeError, Sent};
 use crate::failure::Failure;
-use crate::task::{self, Ran, Task};
+use crate::task::sealed::Parts;
+use crate::task::{self, Ran};
 
 /// A call that another process runs before all others, and whose result nobody wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +19,8 @@ pub(crate) struct Prologue(Vec<u8>);
 
 impl Prologue {
     /// The call; `None` where it cannot be written, or has large buffers, for which there is no way.
-    pub(crate) fn new<T: Task>(args: &T::Args) -> Option<Self> {
-        let call = task::encode_call::<T>(args).ok()?;
+    pub(crate) fn new(parts: Result<Parts, EncodeError>) -> Option<Self> {
+        let Parts(call) = parts.ok()?;
         call.buffers.is_empty().then_some(Self(call.stream))
     }
 

@@ -141,15 +141,11 @@ impl Arrivals {
     pub(crate) fn take(&self) -> u64 {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            match queue.pop_front() {
-                Some(ticket) => return ticket,
-                None => {
-                    queue = self
-                        .filled
-                        .wait(queue)
-                        .unwrap_or_else(PoisonError::into_inner)
-                }
+            if let Some(ticket) = queue.pop_front() {
+                return ticket;
             }
+            let waited = self.filled.wait(queue);
+            queue = waited.unwrap_or_else(PoisonError::into_inner);
         }
     }
 }

@@ -4,70 +4,16 @@
 //! `main`, and a worker, being the same program, has the same list in the same order. A task travels
 //! as its place in it.
 
+use std::marker::PhantomData;
+
 use linkme::distributed_slice;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::{self, Encoded, Sent};
+use crate::error::EncodeError;
 use crate::failure::Failure;
 use crate::panics;
-
-/// A function that can run in a worker process: what [`#[loky::task]`](macro@crate::task) makes of it.
-///
-/// The name of the function is a value of a type of its own, which implements this trait and
-/// dereferences to the function. So it is handed to [`submit`](crate::ProcessPoolExecutor::submit),
-/// and it is called as before.
-///
-/// # What cannot be one
-///
-/// A closure that captures something has nothing to refer to in another process. It is refused when
-/// the program is compiled:
-///
-/// ```compile_fail,E0277
-/// let factor = 3;
-/// let pool = loky::ProcessPoolExecutor::new(2)?;
-/// pool.submit(|x: u32| x * factor, 5)?; // `factor` is not in the worker
-/// # Ok::<(), loky::Error>(())
-/// ```
-///
-/// Make what it captures an argument:
-///
-/// ```
-/// #[loky::task]
-/// fn scaled(x: u32, factor: u32) -> u32 {
-///     x * factor
-/// }
-/// # fn example(pool: &loky::ProcessPoolExecutor) -> Result<(), loky::Error> {
-/// let factor = 3;
-/// let scaled = pool.submit(scaled, (5, factor))?.wait()?;
-/// # Ok(())
-/// # }
-/// # fn main() {}
-/// ```
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no task: it cannot run in another process",
-    label = "not a function that is marked `#[loky::task]`",
-    note = "write a function `#[loky::task] fn name(..) -> ..` and hand over its name",
-    note = "what a closure captures does not travel with it: make it an argument of that function"
-)]
-pub trait Task: Listed + Copy + Send + 'static {
-    /// The arguments: `()` for none, the argument itself for one, a tuple for more.
-    type Args: Serialize + DeserializeOwned;
-    /// The result.
-    type Output: Serialize + DeserializeOwned;
-}
-
-/// What is in the list of tasks. Implemented by the attribute alone.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no task: it cannot run in another process",
-    label = "not a function that is marked `#[loky::task]`",
-    note = "write a function `#[loky::task] fn name(..) -> ..` and hand over its name",
-    note = "what a closure captures does not travel with it: make it an argument of that function"
-)]
-pub trait Listed {
-    /// Its place in the list.
-    fn entry() -> &'static Entry;
-}
 
 /// Every task of this program.
 #[distributed_slice]
@@ -76,18 +22,13 @@ pub static TASKS: [Entry];
 /// A task in the list.
 pub struct Entry {
     name: &'static str,
-    run: fn(&mut Call<'_>) -> Ran,
+    run: fn(&mut Received<'_>) -> Ran,
 }
 
 impl Entry {
     /// A task of this name, run by `run`.
-    pub const fn new(name: &'static str, run: fn(&mut Call<'_>) -> Ran) -> Self {
+    pub const fn new(name: &'static str, run: fn(&mut Received<'_>) -> Ran) -> Self {
         Self { name, run }
-    }
-
-    /// Where its function stands, such as `program::module::function`.
-    pub(crate) fn name(&self) -> &'static str {
-        self.name
     }
 
     /// Its place in the list; `None` where the linker left it out.
@@ -115,13 +56,107 @@ pub(crate) fn fingerprint() -> u64 {
     })
 }
 
+/// A call of a task, with its arguments, to be handed to a pool: what `name::call(..)` gives.
+///
+/// The arguments have been written down: they are what they were then. A clone is the same call.
+#[derive(Clone)]
+#[must_use = "a call does nothing until a pool has it"]
+pub struct Call<R> {
+    task: &'static str,
+    encoded: Result<Encoded, EncodeError>,
+    result: PhantomData<fn() -> R>,
+}
+
+impl<R> Call<R> {
+    /// The function that is called, with its module.
+    pub fn task(&self) -> &'static str {
+        self.task
+    }
+}
+
+impl<R> std::fmt::Debug for Call<R> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Call({})", self.task)
+    }
+}
+
 /// A call of a task as it travels: its place in the list, then its arguments.
-pub(crate) fn encode_call<T: Task>(args: &T::Args) -> Result<Encoded, codec::EncodeError> {
-    let entry = T::entry();
+pub fn call<A: Serialize, R>(entry: &'static Entry, args: &A) -> Call<R> {
     let index = entry
         .index()
-        .ok_or(codec::EncodeError::Unlisted { task: entry.name })?;
-    codec::encode(&index.to_le_bytes(), args)
+        .ok_or(EncodeError::Unlisted { task: entry.name });
+    Call {
+        task: entry.name,
+        encoded: index.and_then(|index| codec::encode(&index.to_le_bytes(), args)),
+        result: PhantomData,
+    }
+}
+
+/// What a pool can be handed: a [`Call`], and nothing else.
+///
+/// # What cannot run elsewhere
+///
+/// A closure that captures something has nothing to refer to in another process. It is refused when
+/// the program is compiled:
+///
+/// ```compile_fail,E0277
+/// let factor = 3;
+/// let pool = loky::ProcessPoolExecutor::new(2)?;
+/// pool.submit(|| 5 * factor)?; // `factor` is not in the worker
+/// # Ok::<(), loky::Error>(())
+/// ```
+///
+/// Make what it captures an argument:
+///
+/// ```
+/// #[loky::task]
+/// fn scaled(x: u32, factor: u32) -> u32 {
+///     x * factor
+/// }
+/// # fn example(pool: &loky::ProcessPoolExecutor) -> Result<(), loky::Error> {
+/// let factor = 3;
+/// let scaled = pool.submit(scaled::call(5, factor))?.wait()?;
+/// # Ok(())
+/// # }
+/// # fn main() {}
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no call of a task: it cannot run in another process",
+    label = "not made by `name::call(..)` of a `#[loky::task]`",
+    note = "write a function `#[loky::task] fn name(..) -> ..` and hand over `name::call(..)`",
+    note = "what a closure captures does not travel with it: make it an argument of that function"
+)]
+pub trait TaskCall: sealed::Sealed {
+    /// The result of the task.
+    type Output: DeserializeOwned;
+}
+
+impl<R: DeserializeOwned> TaskCall for Call<R> {
+    type Output = R;
+}
+
+pub(crate) mod sealed {
+    use super::{Call, EncodeError, Encoded};
+
+    /// What the pool needs of a call, and nobody else.
+    #[diagnostic::on_unimplemented(
+        message = "`{Self}` is no call of a task: it cannot run in another process",
+        label = "not made by `name::call(..)` of a `#[loky::task]`",
+        note = "write a function `#[loky::task] fn name(..) -> ..` and hand over `name::call(..)`",
+        note = "what a closure captures does not travel with it: make it an argument of that function"
+    )]
+    pub trait Sealed {
+        fn into_parts(self) -> (&'static str, Result<Parts, EncodeError>);
+    }
+
+    /// A call as it travels, opaque outside.
+    pub struct Parts(pub(crate) Encoded);
+
+    impl<R> Sealed for Call<R> {
+        fn into_parts(self) -> (&'static str, Result<Parts, EncodeError>) {
+            (self.task, self.encoded.map(Parts))
+        }
+    }
 }
 
 /// Runs a call that has been sent to this process.
@@ -133,18 +168,18 @@ pub(crate) fn run_call(sent: Sent<'_>) -> Ran {
     let Some((entry, stream)) = found else {
         return Ran(Err(Failure::Unknown));
     };
-    let mut call = Call {
+    let mut call = Received {
         sent: Some(Sent { stream, ..sent }),
     };
     panics::catch(|| (entry.run)(&mut call)).unwrap_or_else(|panic| Ran(Err(panic.into())))
 }
 
 /// A call of a task in the worker.
-pub struct Call<'a> {
+pub struct Received<'a> {
     sent: Option<Sent<'a>>,
 }
 
-impl Call<'_> {
+impl Received<'_> {
     /// Reads the arguments, calls the function and writes what it returns.
     pub fn run<A: DeserializeOwned, R: Serialize>(&mut self, function: impl FnOnce(A) -> R) -> Ran {
         let Some(sent) = self.sent.take() else {

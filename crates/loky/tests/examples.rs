@@ -3,6 +3,10 @@
 use std::process::{Command, Stdio};
 
 /// Runs an example, and gives what it wrote.
+#[expect(
+    clippy::unwrap_used,
+    reason = "a test fails by a panic, also in what it calls"
+)]
 fn run(example: &str) -> String {
     let output = Command::new(env!("CARGO"))
         .args(["run", "--quiet", "--package", "loky", "--example", example])

@@ -4,15 +4,16 @@
 fn nothing() {}
 
 fn main() {
-    if std::env::args().any(|word| word == "--list") {
+    let words: Vec<String> = std::env::args().collect();
+    if words.iter().any(|word| word == "--list") {
+        if words.iter().any(|word| word == "--ignored") {
+            return;
+        }
         println!("forgetting_init_is_an_error_that_names_the_line: test");
         return;
     }
-    let Err(error) = loky::ProcessPoolExecutor::new(1) else {
-        panic!("a pool was made")
-    };
-    assert!(matches!(error, loky::Error::NotInitialized), "{error:?}");
-    let text = error.to_string();
+    let made = loky::ProcessPoolExecutor::new(1).map_err(|error| error.to_string());
+    let text = made.err().unwrap_or_default();
     assert!(
         text.contains("`loky::init();` as the first line of `main`"),
         "{text}"
@@ -21,7 +22,7 @@ fn main() {
         loky::get_reusable_executor(1),
         Err(loky::Error::NotInitialized)
     ));
-    let children = loky_sys::process::children_of_self().expect("the kernel lists children");
-    assert!(children.is_empty(), "{children:?}");
-    assert_eq!(nothing(), ());
+    drop(nothing::call());
+    let children = loky_sys::process::children_of_self();
+    assert!(children.is_ok_and(|children| children.is_empty()));
 }

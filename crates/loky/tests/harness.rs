@@ -17,7 +17,9 @@ fn aborts() {
 #[test]
 fn tasks_run_in_other_processes() -> Result<(), Error> {
     let pool = ProcessPoolExecutor::new(2)?;
-    let results = pool.map(double, 0..100).collect::<Result<Vec<_>, _>>()?;
+    let results = pool
+        .map((0..100).map(double::call))
+        .collect::<Result<Vec<_>, _>>()?;
     assert!(results.into_iter().eq((0..100).map(|x| 2 * x)));
     pool.shutdown()
 }
@@ -25,8 +27,8 @@ fn tasks_run_in_other_processes() -> Result<(), Error> {
 #[test]
 fn a_death_costs_its_own_task() -> Result<(), Error> {
     let pool = ProcessPoolExecutor::new(1)?;
-    let dying = pool.submit(aborts, ())?;
-    let living = pool.submit(double, 4)?;
+    let dying = pool.submit(aborts::call())?;
+    let living = pool.submit(double::call(4))?;
     assert!(matches!(dying.wait(), Err(Error::TerminatedWorker(_))));
     assert_eq!(living.wait()?, 8);
     pool.shutdown()
@@ -38,7 +40,7 @@ mod inner {
     #[test]
     fn tests_in_modules_share_the_line() -> Result<(), Error> {
         let pool = loky::get_reusable_executor(1)?;
-        assert_eq!(pool.submit(double, 21)?.wait()?, 42);
+        assert_eq!(pool.submit(double::call(21))?.wait()?, 42);
         pool.shutdown()
     }
 }

@@ -172,6 +172,11 @@ impl Worker {
         lock(&self.end).stack_fd().as_raw_fd()
     }
 
+    /// Has what the kernel says about a fault kept for the parent. After `faulthandler.enable`.
+    fn keep_last_words(&self) -> PyResult<()> {
+        lock(&self.end).keep_last_words().map_err(to_python)
+    }
+
     /// Says that tasks can come.
     fn ready(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| lock(&self.end).ready()).map_err(to_python)

@@ -89,9 +89,13 @@ fn seconds(ns: u64) -> f64 {
 fn report_dict<'py>(py: Python<'py>, report: &CrashReport) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     let (cause, signal, exitcode) = match report.cause {
+        Cause::Oom => ("oom", Some("SIGKILL"), Some(-9)),
         Cause::Signal(number) => ("signal", loky_engine::signal_name(number), Some(-number)),
         Cause::Exit(status) => ("exit", None, Some(status)),
-        Cause::Killed => ("killed", Some("SIGKILL"), Some(-9)),
+        Cause::Killed => {
+            let number = report.signal.unwrap_or(9);
+            ("killed", loky_engine::signal_name(number), Some(-number))
+        }
         Cause::Protocol => ("protocol", None, None),
         Cause::Zygote => ("zygote", None, None),
     };
@@ -109,6 +113,9 @@ fn report_dict<'py>(py: Python<'py>, report: &CrashReport) -> PyResult<Bound<'py
         "python_stack",
         (!report.stack.is_empty()).then_some(report.stack.as_str()),
     )?;
+    dict.set_item("evidence", report.evidence.as_slice())?;
+    dict.set_item("stack_full", report.stack_full)?;
+    dict.set_item("stderr_tail", report.stderr_tail.as_deref())?;
     Ok(dict)
 }
 
@@ -133,6 +140,7 @@ fn breakage_dict<'py>(py: Python<'py>, breakage: &Breakage) -> PyResult<Bound<'p
     dict.set_item("report", report)?;
     dict.set_item("errno", errno)?;
     dict.set_item("fault", breakage.fault.as_deref())?;
+    dict.set_item("launcher_fact", breakage.launcher_fact.as_deref())?;
     let payload = breakage
         .initializer
         .clone()

@@ -38,7 +38,7 @@ pub(crate) struct Pool {
 #[pymethods]
 impl Pool {
     #[new]
-    #[pyo3(signature = (*, max_workers, executable, arguments, idle_timeout=None, on_crash="recover", launcher="zygote", max_tasks_per_worker=None, environment=None))]
+    #[pyo3(signature = (*, max_workers, executable, arguments, idle_timeout=None, on_crash="recover", launcher="zygote", max_tasks_per_worker=None, environment=None, capture_stderr=false))]
     fn new(
         max_workers: u32,
         executable: PathBuf,
@@ -48,6 +48,7 @@ impl Pool {
         launcher: &str,
         max_tasks_per_worker: Option<u32>,
         environment: Option<Vec<(OsString, OsString)>>,
+        capture_stderr: bool,
     ) -> PyResult<Self> {
         let core = CoreConfig {
             workers: max_workers,
@@ -77,6 +78,7 @@ impl Pool {
             launcher,
             command,
             segment_budget_bytes: SEGMENT_BUDGET_BYTES,
+            capture_stderr,
         };
         let engine = EnginePool::new(config, front);
         Ok(Self {

@@ -4,7 +4,7 @@
 //! claims, and each does so at any time. The orderings are argued in `README.md`.
 
 use loky_wire::ledger::{
-    ATTEMPT_AT, LedgerWord, MAGIC, MAGIC_AT, STARTED_AT, SlotState, TASK_AT, Ticket, WORD_AT,
+    ATTEMPT_AT, LAST_WORDS, LAST_WORDS_AT, LedgerWord, MAGIC, MAGIC_AT, STARTED_AT, SlotState, TASK_AT, Ticket, WORD_AT,
     slot_offset,
 };
 
@@ -185,6 +185,14 @@ impl<W: Words> Ledger<W> {
             });
         }
         Err(ShmError::SlotUnsettled { slot })
+    }
+
+    /// Parent: what the worker has written into the head of the page before its end.
+    pub fn last_words(&self) -> [u64; LAST_WORDS] {
+        std::array::from_fn(|at| {
+            let word = self.words.word(LAST_WORDS_AT + at * size_of::<u64>());
+            word.map_or(0, |word| word.load(Ordering::Acquire))
+        })
     }
 
     fn slot(&self, slot: u16) -> Result<Slot<'_>, ShmError> {

@@ -9,6 +9,7 @@ use std::ffi::{CStr, OsString};
 use std::io::{self, IoSlice};
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A process to be made.
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +132,106 @@ impl Ready {
     }
 }
 
+/// The version of a cgroup.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GroupVersion {
+    /// A hierarchy for each controller.
+    One,
+    /// One hierarchy.
+    Two,
+}
+
+/// What the kernel has counted in a memory cgroup since it was made; `None` where it does not say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct MemoryCounters {
+    /// Processes of the group that were ended for lack of memory.
+    pub kills: Option<u64>,
+    /// How often the limit was in the way.
+    pub limit_hits: Option<u64>,
+}
+
+/// What a process wrote down before its end, as [`crate::faults::watch`] has it written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LastWords {
+    /// The signal that was about to end it; 0 if none was seen.
+    pub signal: i32,
+    /// Why, in the kernel's numbers; not positive if a process sent it.
+    pub code: i32,
+    /// The address of a fault.
+    pub address: u64,
+    /// Who sent the signal, where a process did; the number of the system call, for SIGSYS.
+    pub sender: i32,
+    /// Where the stack had come to; 0 if that is not known.
+    pub stack_pointer: u64,
+    /// Where the main thread's stack ends by its limit; 0 if that is not known.
+    pub stack_end: u64,
+    /// The limit.
+    pub stack_limit_bytes: u64,
+    /// The C library's `exit` was called.
+    pub exit_called: bool,
+}
+
+impl LastWords {
+    /// How many words of a page they take.
+    pub const WORDS: usize = 7;
+
+    /// What the words say, once the process is over. A wild one may have written anything there.
+    pub fn read(words: [u64; Self::WORDS]) -> Self {
+        let [event, address, sender, stack_pointer, stack_end, stack_limit_bytes, exit] = words;
+        Self {
+            signal: low_half(event),
+            code: low_half(event >> 32),
+            address,
+            sender: low_half(sender),
+            stack_pointer,
+            stack_end,
+            stack_limit_bytes,
+            exit_called: exit != 0,
+        }
+    }
+
+    /// The words for the end of the stack and its limit.
+    pub(crate) fn stack_of(words: &[AtomicU64]) -> [&AtomicU64; 2] {
+        match words {
+            [_, _, _, _, end, limit, ..] => [end, limit],
+            // Whoever calls has counted the words; two that nobody reads do no harm.
+            _ => [&NOWHERE, &NOWHERE],
+        }
+    }
+
+    /// Notes that `exit` was called.
+    pub(crate) fn mark_exit(words: &[AtomicU64]) {
+        if let [_, _, _, _, _, _, exit, ..] = words {
+            exit.store(1, Ordering::Release);
+        }
+    }
+
+    /// Writes down a fault. Allowed in a signal handler.
+    pub(crate) fn write(
+        words: &[AtomicU64],
+        signal: i32,
+        code: i32,
+        address: u64,
+        sender: i32,
+        stack_pointer: u64,
+    ) {
+        if let [event, first, second, third, ..] = words {
+            first.store(address, Ordering::Relaxed);
+            second.store(u64::from(sender.cast_unsigned()), Ordering::Relaxed);
+            third.store(stack_pointer, Ordering::Relaxed);
+            let both =
+                u64::from(signal.cast_unsigned()) | u64::from(code.cast_unsigned()) << 32;
+            event.store(both, Ordering::Release);
+        }
+    }
+}
+
+static NOWHERE: AtomicU64 = AtomicU64::new(0);
+
+fn low_half(word: u64) -> i32 {
+    u32::try_from(word & u64::from(u32::MAX)).map_or(0, u32::cast_signed)
+}
+
 /// The number of descriptors that one message can carry.
 pub const DESCRIPTORS_MAX: usize = 253;
 
@@ -182,4 +283,18 @@ const _: () = {
     const _: fn() -> u64 = crate::clock::wall_ns;
     const _: fn(i32) -> io::Result<u64> = crate::usage::resident_bytes;
     const _: fn(i32) -> io::Result<u64> = crate::usage::peak_bytes;
+
+    type Group = crate::cgroup::MemoryGroup;
+    const _: fn(i32) -> Option<Group> = Group::of;
+    const _: fn(&str) -> Option<Group> = Group::from_membership;
+    const _: fn(&Path) -> Option<Group> = Group::at;
+    const _: fn(&Group) -> MemoryCounters = Group::counters;
+    const _: fn(&Group) -> Option<u64> = Group::limit_bytes;
+    const _: fn(&Group) -> Option<u64> = Group::usage_bytes;
+    const _: fn(&Group, &str, u64) -> io::Result<Group> = Group::make_below;
+    const _: fn(&Group, u64) -> io::Result<()> = Group::set_limit;
+    const _: fn(&Group, i32) -> io::Result<()> = Group::add;
+    const _: fn(&Group) -> io::Result<()> = Group::remove;
+    const _: fn(i32) -> io::Result<String> = crate::cgroup::membership;
+    const _: fn() -> Option<u64> = crate::cgroup::kernel_kills;
 };

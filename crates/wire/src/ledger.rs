@@ -8,6 +8,10 @@ use crate::limits::{LEDGER_SLOTS, SLOT_LEN};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"ledger\x00\x01");
 /// Offset of [`MAGIC`] in the page.
 pub const MAGIC_AT: usize = 0;
+/// Offset of the last words of a worker in the page: the rest of the head, [`LAST_WORDS`] words.
+pub const LAST_WORDS_AT: usize = 8;
+/// How many there are. What they mean is settled between the two ends.
+pub const LAST_WORDS: usize = 7;
 /// Offset of the packed word in a slot.
 pub const WORD_AT: usize = 0;
 /// Offset of the task number in a slot.
@@ -20,7 +24,11 @@ pub const STARTED_AT: usize = 24;
 const _: () = assert!(STARTED_AT + 8 <= SLOT_LEN);
 const _: () = assert!(WORD_AT.is_multiple_of(8) && TASK_AT.is_multiple_of(8));
 const _: () = assert!(ATTEMPT_AT.is_multiple_of(8) && STARTED_AT.is_multiple_of(8));
-const _: () = assert!(MAGIC_AT + 8 <= SLOT_LEN, "the head is one slot long");
+const _: () = assert!(MAGIC_AT + 8 <= LAST_WORDS_AT);
+const _: () = assert!(
+    LAST_WORDS_AT + 8 * LAST_WORDS == SLOT_LEN,
+    "the head is one slot long"
+);
 
 /// Where a slot starts in the page, or `None` if there is no such slot.
 pub const fn slot_offset(slot: u16) -> Option<usize> {

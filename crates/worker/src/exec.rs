@@ -47,6 +47,7 @@ impl ExecTemplate {
             .chain(extras)
             .map(AsFd::as_fd)
             .zip(FIRST_DESCRIPTOR..)
+            .chain(streams_of(seed))
             .collect();
         let given = (!environment.is_empty()).then(|| {
             let variables = decode_environment(environment).into_iter();
@@ -64,6 +65,16 @@ impl ExecTemplate {
             null_stdin: false,
         })
     }
+}
+
+/// Output streams that the worker will have are given to its program from the start: what it says
+/// before it is a worker, such as why it cannot load, belongs there too.
+fn streams_of(seed: &Seed) -> impl Iterator<Item = (BorrowedFd<'_>, RawFd)> {
+    let streams = seed
+        .extra
+        .iter()
+        .filter(|(_, target)| (1..FIRST_DESCRIPTOR).contains(target));
+    streams.map(|(descriptor, target)| (descriptor.as_fd(), *target))
 }
 
 /// What the executed worker finds at the end of its command line.

@@ -9,7 +9,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use loky_sys::poll::{Interest, poll};
-use loky_sys::{clock, descriptor, lifeline, memory, process, signal};
+use loky_sys::{clock, descriptor, faults, lifeline, memory, process, signal};
+use loky_wire::ledger::LAST_WORDS_AT;
 use loky_wire::{
     DONE_RAISED, DoneBody, Header, Kind, LeaveReason, PayloadRef, Role, SegmentRef, Ticket,
     WireError, encode, encode_body,
@@ -17,7 +18,7 @@ use loky_wire::{
 
 use crate::channel::{Channel, Filled, Incoming, Written};
 use crate::error::WorkerError;
-use crate::ledger::{Ledger, open_ledger};
+use crate::ledger::{Ledger, LedgerPage, open_ledger};
 use crate::seed::Seed;
 use crate::segments::{Outgoing, ResultSegments};
 use crate::task::{Opened, TaskIn, open_task};
@@ -68,6 +69,8 @@ pub struct Worker {
     setup_len: u32,
     stack: OwnedFd,
     ledger: Ledger,
+    /// The page of the ledger, in whose head the last words have their place.
+    page: Arc<LedgerPage>,
     channel: Channel,
     queue: VecDeque<Queued>,
     held: Option<Held>,
@@ -102,13 +105,15 @@ impl Worker {
             ],
         )
         .map_err(WorkerError::begin("put its descriptors in place"))?;
+        let (ledger, page) = open_ledger(&seed.ledger)?;
         Ok(Self {
             id: seed.worker,
             index: seed.index,
             setup: seed.setup,
             setup_len: seed.setup_len,
             stack: seed.stack,
-            ledger: open_ledger(&seed.ledger)?,
+            ledger,
+            page,
             channel: Channel::new(seed.socket, Role::ParentToWorker),
             queue: VecDeque::new(),
             held: None,
@@ -149,6 +154,14 @@ impl Worker {
     /// Where the fault handler writes the stack.
     pub fn stack_fd(&self) -> BorrowedFd<'_> {
         self.stack.as_fd()
+    }
+
+    /// Has what the kernel says about a fault of this process kept for the parent. To be called
+    /// once, after the front's own handlers of faults have been installed: they come after it.
+    pub fn keep_last_words(&self) -> Result<(), WorkerError> {
+        let first = LAST_WORDS_AT / size_of::<u64>();
+        faults::watch(Arc::clone(&self.page), first)
+            .map_err(WorkerError::begin("watch for its own faults"))
     }
 
     /// Tells the parent that tasks may come.

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 
-from .. import _launch, _state
+from .. import _helper_process, _launch, _state
 from . import _tracker_process
 from ._tracker_process import main
 
@@ -32,7 +32,6 @@ _decode_message = _tracker_process.decode_message
 # A write of so many bytes reaches the pipe in one piece, whoever else is writing.
 _AT_ONCE_MAX = 4096 if sys.platform == "linux" else 512
 _PIECE_LEN = _AT_ONCE_MAX - 128
-_LIFE_SIGNALS = (2, 15)  # SIGINT and SIGTERM, the same on every POSIX system
 _STOP_LIMIT_S = 10.0
 _LOOK_AGAIN_S = 0.002
 _PROGRAM = (
@@ -49,11 +48,7 @@ def spawnv_passfds(path: str, args: "Sequence[str]", fds: "Sequence[int]") -> tu
     Returns:
         Its process id, and None where Windows has a handle.
     """
-    actions = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in fds]
-    pid = os.posix_spawn(
-        path, list(args), os.environ, file_actions=actions, setsigmask=_LIFE_SIGNALS if fds else ()
-    )
-    return pid, None
+    return _helper_process.start(path, args, fds), None
 
 
 class ResourceTracker:

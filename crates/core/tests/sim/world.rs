@@ -131,9 +131,9 @@ impl World {
 
     /// The launcher has something to say that comes before this worker's end.
     fn control_precedes(&self, id: WorkerId) -> bool {
-        self.control.iter().any(|event| match event {
-            Event::WorkerSpawned { worker } => *worker == id,
-            event => *event == Event::LauncherDied,
+        self.control.iter().any(|event| {
+            let of_this = *event == Event::WorkerSpawned { worker: id };
+            of_this || *event == Event::LauncherDied
         })
     }
 
@@ -292,10 +292,10 @@ impl World {
         let mut started: Vec<TaskId> = claimed.map(|(&task, _)| task).collect();
         // Numbers of tasks that this worker does not hold must do no harm.
         let foreign = TaskId(rng.below(60));
-        let withdrawn = self.answers.iter().any(|answer| match answer {
-            Event::RevokeAnswered { task, .. } => *task == foreign,
-            _ => false,
-        });
+        let withdrawn = self
+            .answers
+            .iter()
+            .any(|answer| matches!(answer, Event::RevokeAnswered { task, .. } if *task == foreign));
         if rng.below(8) == 0 && !withdrawn && !process.slots.contains_key(&foreign) {
             started.push(foreign);
         }
@@ -428,16 +428,20 @@ impl World {
     /// The same again, where that says nothing new: replies and answers name an attempt that is
     /// over, and a worker is ready only once.
     fn repeated(&self, event: Event) -> Option<Event> {
-        match event {
-            Event::TaskFinished {
-                worker,
-                task,
-                attempt,
-                ..
-            } => (!self.holds(worker, task, attempt)).then_some(event),
-            Event::RevokeAnswered { .. } | Event::WorkerReady { .. } => Some(event),
-            _ => None,
+        if let Event::TaskFinished {
+            worker,
+            task,
+            attempt,
+            ..
+        } = event
+        {
+            return (!self.holds(worker, task, attempt)).then_some(event);
         }
+        let again = matches!(
+            event,
+            Event::RevokeAnswered { .. } | Event::WorkerReady { .. }
+        );
+        again.then_some(event)
     }
 
     /// The time of the timer, if it is set.

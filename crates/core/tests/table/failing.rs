@@ -229,22 +229,22 @@ fn break_a_condemned_worker_breaks_the_pool_when_it_is_over() {
 
 #[test]
 fn recover_a_dead_launcher_costs_what_its_workers_ran() {
-    let mut hand = Hand::busy(budget(3, 1));
+    let mut hand = Hand::busy(budget(4, 1));
     hand.expect(Event::LauncherDied, []);
-    // None of these deaths counts: they are one and the launcher's. The spawn that the launcher
-    // took along is ordered again at once.
-    hand.expect(exited(1, []), [gone(1, Departure::Died), spawn(4, 0)]);
+    // Two of these had done nothing, and the budget bears one: but they are the launcher's.
+    hand.expect(exited(1, []), [gone(1, Departure::Died), spawn(5, 0)]);
     hand.expect(
         exited(2, [3]),
         [
             complete(3, died(2, 1)),
             gone(2, Departure::Died),
-            spawn(5, 1),
+            spawn(6, 1),
         ],
     );
-    hand.expect(exited(3, []), [gone(3, Departure::Died), spawn(6, 2)]);
-    hand.expect(ready(4), [send(4, 2, 2)]);
-    hand.expect(ready(5), [send(5, 4, 2)]);
+    hand.expect(exited(3, []), [gone(3, Departure::Died), spawn(7, 2)]);
+    hand.expect(exited(4, []), [gone(4, Departure::Died), spawn(8, 3)]);
+    hand.expect(ready(5), [send(5, 2, 2)]);
+    hand.expect(ready(6), [send(6, 4, 2)]);
     assert_eq!(hand.pool.broken(), None);
 }
 
@@ -336,4 +336,29 @@ fn a_worker_that_showed_itself_and_is_said_not_to_exist_costs_what_it_held() {
         ],
     );
     assert!(hand.pool.is_over(TaskId(2)));
+}
+
+#[test]
+fn a_pool_that_was_killed_does_not_break_any_more() {
+    let mut hand = Hand::new(config(2));
+    hand.feed(submitted(1));
+    hand.expect(
+        shutdown(ShutdownMode::Kill),
+        [complete(1, Outcome::ShutDown)],
+    );
+    hand.expect(initializer_failed(1), [kill(1)]);
+    hand.expect(Event::LauncherDied, []);
+    hand.expect(Event::SetupFailed, []);
+    hand.expect(exited(1, []), [gone(1, Departure::Killed), Effect::Stopped]);
+    assert_eq!(hand.pool.broken(), None);
+}
+
+#[test]
+fn an_answered_task_forgives_launchers_as_well() {
+    let mut hand = Hand::warm(budget(1, 1));
+    for task in [2, 3, 4] {
+        hand.expect(submitted(task), [send(1, task, 1)]);
+        hand.expect(Event::LauncherDied, []);
+        hand.expect(finished(1, task, 1), [complete(task, by(1))]);
+    }
 }

@@ -125,3 +125,20 @@ fn a_task_that_comes_back_when_everybody_has_idled_away_brings_one_back() {
     assert_eq!(orders[0], gone(1, loky_core::Departure::Died));
     assert!(orders.contains(&spawn(3, 0)), "{orders:?}");
 }
+
+#[test]
+fn nobody_idles_away_while_a_task_is_on_its_way_to_somebody() {
+    let mut hand = Hand::new(idling(2, 100));
+    hand.feed(submitted(1));
+    hand.feed(ready(1));
+    hand.expect(
+        finished_after(1, 1, 1, 1_000),
+        [complete(1, by(1)), arm(100)],
+    );
+    hand.expect(submitted(2), [send(1, 2, 1)]);
+    hand.expect(submitted(3), [send(1, 3, 1)]);
+    hand.expect(ready(2), [revoke(1, 3, 1)]);
+    hand.now_ns = 100;
+    hand.expect(Event::TimerFired, []);
+    hand.expect(answered(1, 3, 1, true), [send(2, 3, 2)]);
+}

@@ -107,3 +107,33 @@ fn a_pool_that_ends_settles_at_once() {
     hand.expect(shutdown(ShutdownMode::Drain), [SETTLED]);
     hand.expect(resized(5), [SETTLED]);
 }
+
+#[test]
+fn whoever_is_ordered_in_place_of_a_failed_spawn_is_waited_for() {
+    let mut hand = Hand::warm(config(1));
+    hand.expect(resized(2), [spawn(2, 1)]);
+    hand.expect(Event::LauncherDied, []);
+    hand.expect(spawn_failed(2, 0), [spawn(3, 1)]);
+    hand.expect(spawn_failed(3, 11), [spawn_delayed(11), arm(10_000_000)]);
+    hand.now_ns = 10_000_000;
+    hand.expect(Event::TimerFired, [spawn(4, 1)]);
+    hand.expect(spawned(4), [SETTLED]);
+}
+
+#[test]
+fn a_resize_settles_for_fewer_when_the_tries_are_spent() {
+    let spawn_backoff = loky_core::Backoff {
+        first_ns: 100,
+        max_ns: 100,
+        tries_max: 2,
+    };
+    let mut hand = Hand::warm(loky_core::Config {
+        spawn_backoff,
+        ..config(1)
+    });
+    hand.expect(resized(2), [spawn(2, 1)]);
+    hand.expect(spawn_failed(2, 11), [spawn_delayed(11), arm(100)]);
+    hand.now_ns = 100;
+    hand.expect(Event::TimerFired, [spawn(3, 1)]);
+    hand.expect(spawn_failed(3, 11), [SETTLED, arm(200)]);
+}

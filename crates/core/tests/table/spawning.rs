@@ -111,3 +111,18 @@ fn a_worker_condemned_before_it_exists_is_killed_as_soon_as_it_does() {
         [gone(1, loky_core::Departure::Died), spawn(2, 0)],
     );
 }
+
+#[test]
+fn a_second_shortage_is_told_again_when_the_first_is_over() {
+    let mut hand = Hand::new(short(1, 9));
+    hand.feed(submitted(1));
+    hand.expect(spawn_failed(1, EAGAIN), [spawn_delayed(EAGAIN), arm(100)]);
+    hand.now_ns = 100;
+    hand.expect(Event::TimerFired, [spawn(2, 0)]);
+    hand.expect(spawned(2), []);
+    hand.expect(
+        exited(2, []),
+        [gone(2, loky_core::Departure::Died), spawn(3, 0)],
+    );
+    hand.expect(spawn_failed(3, EAGAIN), [spawn_delayed(EAGAIN), arm(200)]);
+}

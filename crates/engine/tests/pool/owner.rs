@@ -69,6 +69,7 @@ impl Setting {
                 environment: None,
             },
             segment_budget_bytes: 1 << 30,
+            capture_stderr: false,
         }
     }
 }

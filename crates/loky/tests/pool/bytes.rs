@@ -22,7 +22,7 @@ fn every_size(setting: Setting) {
             .map(|at: usize| at.to_le_bytes()[0] ^ at.to_le_bytes()[1])
             .collect();
         assert!(
-            value(&pool.submit(echo, bytes.clone()).unwrap()) == bytes,
+            value(&pool.submit(echo::call(bytes.clone())).unwrap()) == bytes,
             "{len}"
         );
     }
@@ -37,7 +37,7 @@ fn inside(setting: Setting) {
         Buffer::default(),
         Buffer::from(vec![0.25; 200_000]),
     ];
-    let found = value(&pool.submit(total, (parts, 2.0)).unwrap());
+    let found = value(&pool.submit(total::call(parts, 2.0)).unwrap());
     assert!((found - 200_006.0).abs() < f64::EPSILON);
     pool.shutdown().unwrap();
 }
@@ -45,7 +45,7 @@ fn inside(setting: Setting) {
 fn from_a_worker(setting: Setting) {
     let pool = setting.pool(1);
     for len in [10, 1_000_000] {
-        let (text, numbers) = value(&pool.submit(made, len).unwrap());
+        let (text, numbers) = value(&pool.submit(made::call(len)).unwrap());
         assert_eq!(text, format!("{len} numbers"));
         assert!(numbers.iter().copied().eq(0..u32::try_from(len).unwrap()));
     }
@@ -57,7 +57,7 @@ fn recycled(setting: Setting) {
     let bytes = Bytes::from(vec![7; 200_000]);
     let mut open = 0;
     for round in 0..60 {
-        value(&pool.submit(echo, bytes.clone()).unwrap());
+        value(&pool.submit(echo::call(bytes.clone())).unwrap());
         if round == 10 {
             open = descriptors();
         }
@@ -68,8 +68,8 @@ fn recycled(setting: Setting) {
 
 fn outlives(setting: Setting) {
     let pool = setting.pool(1);
-    let bytes = value(&pool.submit(echo, vec![9; 500_000].into()).unwrap());
-    let killed = pool.submit(exits, 1).unwrap();
+    let bytes = value(&pool.submit(echo::call(vec![9; 500_000].into())).unwrap());
+    let killed = pool.submit(exits::call(1)).unwrap();
     assert!(killed.wait().is_err());
     pool.shutdown_now().unwrap();
     assert!(bytes.iter().all(|byte| *byte == 9));

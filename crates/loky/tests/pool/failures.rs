@@ -7,7 +7,7 @@ use loky::{DeathCause, Error};
 use crate::Test;
 use crate::stage::{Setting, end, value};
 use crate::tasks::{
-    double, exits, panics, panics_in_a_thread, panics_twice, panics_with_a_number, process_id,
+    double, exits, panics, panics_in_a_thread, panics_twice, panics_with_a_number, pid,
 };
 
 pub const TESTS: &[Test] = &[
@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = &[
         "a_report_says_what_happened_with_what_evidence",
         report_text,
     ),
+    ("a_report_has_the_end_of_standard_error", stderr_tail),
     ("every_error_has_its_source", sources),
     ("only_the_running_task_is_blamed", blame),
 ];
@@ -27,14 +28,15 @@ pub const TESTS: &[Test] = &[
 fn panic_text(setting: Setting) {
     let pool = setting.pool(1);
     let Err(Error::Panicked { message, backtrace }) =
-        end(&pool.submit(panics, "this is why".to_owned()).unwrap())
+        end(&pool.submit(panics::call("this is why".to_owned())).unwrap())
     else {
         panic!("no panic")
     };
     assert!(message.starts_with("this is why, at "), "{message}");
     assert!(message.contains("tasks.rs:"), "{message}");
     assert!(backtrace.contains("panics"), "{backtrace}");
-    let Err(Error::Panicked { message, .. }) = end(&pool.submit(panics_with_a_number, ()).unwrap())
+    let Err(Error::Panicked { message, .. }) =
+        end(&pool.submit(panics_with_a_number::call()).unwrap())
     else {
         panic!("no panic")
     };
@@ -47,17 +49,17 @@ fn panic_text(setting: Setting) {
 
 fn worker_lives(setting: Setting) {
     let pool = setting.pool(1);
-    let before = value(&pool.submit(process_id, ()).unwrap());
+    let before = value(&pool.submit(pid::call()).unwrap());
     for _ in 0..3 {
-        assert!(end(&pool.submit(panics, String::new()).unwrap()).is_err());
+        assert!(end(&pool.submit(panics::call(String::new())).unwrap()).is_err());
     }
-    assert_eq!(value(&pool.submit(process_id, ()).unwrap()), before);
+    assert_eq!(value(&pool.submit(pid::call()).unwrap()), before);
     pool.shutdown().unwrap();
 }
 
 fn thread_panic(setting: Setting) {
     let pool = setting.pool(1);
-    assert!(value(&pool.submit(panics_in_a_thread, ()).unwrap()));
+    assert!(value(&pool.submit(panics_in_a_thread::call()).unwrap()));
     pool.shutdown().unwrap();
 }
 
@@ -70,7 +72,7 @@ fn report_of(error: Error) -> loky::CrashReport {
 
 fn last_words(setting: Setting) {
     let pool = setting.pool(1);
-    let report = report_of(end(&pool.submit(panics_twice, ()).unwrap()).unwrap_err());
+    let report = report_of(end(&pool.submit(panics_twice::call()).unwrap()).unwrap_err());
     assert_eq!(report.cause, DeathCause::Signal(libc::SIGABRT));
     assert!(
         report
@@ -82,16 +84,16 @@ fn last_words(setting: Setting) {
 
 fn survived(setting: Setting) {
     let pool = setting.pool(1);
-    assert!(end(&pool.submit(panics, "survived".to_owned()).unwrap()).is_err());
-    let report = report_of(end(&pool.submit(exits, 9).unwrap()).unwrap_err());
+    assert!(end(&pool.submit(panics::call("survived".to_owned())).unwrap()).is_err());
+    let report = report_of(end(&pool.submit(exits::call(9)).unwrap()).unwrap_err());
     assert_eq!(report.last_words, None);
     pool.shutdown().unwrap();
 }
 
 fn report_text(setting: Setting) {
     let pool = setting.pool(1);
-    let worker = value(&pool.submit(process_id, ()).unwrap());
-    let error = end(&pool.submit(exits, 3).unwrap()).unwrap_err();
+    let worker = value(&pool.submit(pid::call()).unwrap());
+    let error = end(&pool.submit(exits::call(3)).unwrap()).unwrap_err();
     let text = error.to_string();
     for part in [
         "The worker process that ran this task left without answering, with exit code 3.",
@@ -104,9 +106,21 @@ fn report_text(setting: Setting) {
     pool.shutdown().unwrap();
 }
 
+fn stderr_tail(setting: Setting) {
+    let pool = setting.builder(1).capture_stderr(true).build().unwrap();
+    let future = pool
+        .submit(crate::tasks::allocates_too_much::call())
+        .unwrap();
+    let report = report_of(end(&future).unwrap_err());
+    let tail = report.stderr_tail.clone().unwrap_or_default();
+    assert!(tail.contains("memory allocation of"), "{tail}");
+    assert!(report.to_string().contains(&tail), "{report}");
+    pool.shutdown().unwrap();
+}
+
 fn sources(setting: Setting) {
     let pool = setting.pool(1);
-    let error = end(&pool.submit(exits, 3).unwrap()).unwrap_err();
+    let error = end(&pool.submit(exits::call(3)).unwrap()).unwrap_err();
     let cause = error.source().and_then(|source| source.downcast_ref());
     assert_eq!(cause, Some(&DeathCause::Exit(3)));
     assert_eq!(
@@ -114,27 +128,31 @@ fn sources(setting: Setting) {
         Some(DeathCause::Exit(3))
     );
     let error = pool
-        .submit(crate::tasks::takes_one_way, crate::tasks::OneWay)
+        .submit(crate::tasks::takes_one_way::call(crate::tasks::OneWay))
         .unwrap_err();
     assert!(
         error
             .source()
-            .is_some_and(|source| source.is::<postcard::Error>())
+            .is_some_and(<dyn std::error::Error>::is::<postcard::Error>)
     );
-    let error = end(&pool.submit(crate::tasks::gives_unreadable, ()).unwrap()).unwrap_err();
+    let error = end(&pool.submit(crate::tasks::gives_unreadable::call()).unwrap()).unwrap_err();
     assert!(
         error
             .source()
-            .is_some_and(|source| source.is::<postcard::Error>())
+            .is_some_and(<dyn std::error::Error>::is::<postcard::Error>)
     );
     pool.shutdown().unwrap();
 }
 
 fn blame(setting: Setting) {
     let pool = setting.pool(2);
-    let before: Vec<_> = (0..40).map(|x| pool.submit(double, x).unwrap()).collect();
-    let dying = pool.submit(exits, 3).unwrap();
-    let after: Vec<_> = (0..40).map(|x| pool.submit(double, x).unwrap()).collect();
+    let before: Vec<_> = (0..40)
+        .map(|x| pool.submit(double::call(x)).unwrap())
+        .collect();
+    let dying = pool.submit(exits::call(3)).unwrap();
+    let after: Vec<_> = (0..40)
+        .map(|x| pool.submit(double::call(x)).unwrap())
+        .collect();
     assert!(report_of(end(&dying).unwrap_err()).started);
     for futures in [before, after] {
         for (x, future) in (0..40).zip(&futures) {

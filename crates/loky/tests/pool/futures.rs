@@ -28,7 +28,7 @@ pub const TESTS: &[Test] = &[
 fn deadline(setting: Setting) {
     let pool = setting.pool(1);
     let gate = Gate::new();
-    let future = pool.submit(wait_at, gate.name()).unwrap();
+    let future = pool.submit(wait_at::call(gate.name())).unwrap();
     let arrived = gate.arrival();
     let late = future.wait_timeout(Duration::from_millis(1));
     assert!(matches!(late, Err(Error::Timeout)));
@@ -40,7 +40,7 @@ fn deadline(setting: Setting) {
 
 fn twice(setting: Setting) {
     let pool = setting.pool(1);
-    let future = pool.submit(double, 1).unwrap();
+    let future = pool.submit(double::call(1)).unwrap();
     assert_eq!((value(&future), value(&future)), (2, 2));
     pool.shutdown().unwrap();
 }
@@ -71,13 +71,13 @@ fn awaited(setting: Setting) {
     let sum = block_on(async {
         let mut sum = 0;
         for x in 0..20 {
-            sum += pool.submit(double, x)?.await?;
+            sum += pool.submit(double::call(x))?.await?;
         }
         Ok::<u64, Error>(sum)
     });
     assert_eq!(sum.unwrap(), 380);
     let gate = Gate::new();
-    let future = pool.submit(wait_at, gate.name()).unwrap();
+    let future = pool.submit(wait_at::call(gate.name())).unwrap();
     let waiting = std::thread::spawn(move || block_on(future));
     let arrived = gate.arrival();
     let pid = arrived.pid;
@@ -89,7 +89,7 @@ fn awaited(setting: Setting) {
 fn last_waker(setting: Setting) {
     let pool = setting.pool(1);
     let gate = Gate::new();
-    let mut future = pool.submit(wait_at, gate.name()).unwrap();
+    let mut future = pool.submit(wait_at::call(gate.name())).unwrap();
     let arrived = gate.arrival();
     let (first, first_rung) = channel();
     let (last, last_rung) = channel();
@@ -108,8 +108,8 @@ fn last_waker(setting: Setting) {
 fn cancelled(setting: Setting) {
     let pool = setting.pool(1);
     let (gate, never) = (Gate::new(), Gate::new());
-    let running = pool.submit(wait_at, gate.name()).unwrap();
-    let waiting = pool.submit(wait_at, never.name()).unwrap();
+    let running = pool.submit(wait_at::call(gate.name())).unwrap();
+    let waiting = pool.submit(wait_at::call(never.name())).unwrap();
     let arrived = gate.arrival();
     assert!(waiting.cancel());
     assert!(waiting.cancel(), "it stays cancelled");
@@ -123,7 +123,7 @@ fn cancelled(setting: Setting) {
 fn not_cancelled(setting: Setting) {
     let pool = setting.pool(1);
     let gate = Gate::new();
-    let running = pool.submit(wait_at, gate.name()).unwrap();
+    let running = pool.submit(wait_at::call(gate.name())).unwrap();
     let arrived = gate.arrival();
     assert!(!running.cancel());
     drop(arrived);
@@ -135,8 +135,8 @@ fn not_cancelled(setting: Setting) {
 fn states(setting: Setting) {
     let pool = setting.pool(1);
     let gate = Gate::new();
-    let running = pool.submit(wait_at, gate.name()).unwrap();
-    let waiting = pool.submit(double, 1).unwrap();
+    let running = pool.submit(wait_at::call(gate.name())).unwrap();
+    let waiting = pool.submit(double::call(1)).unwrap();
     let arrived = gate.arrival();
     assert_eq!(running.state(), TaskState::Running);
     assert_eq!(waiting.state(), TaskState::Pending);
@@ -150,7 +150,7 @@ fn states(setting: Setting) {
 fn several_waiters(setting: Setting) {
     let pool = setting.pool(1);
     let gate = Gate::new();
-    let future: TaskFuture<i32> = pool.submit(wait_at, gate.name()).unwrap();
+    let future: TaskFuture<i32> = pool.submit(wait_at::call(gate.name())).unwrap();
     let arrived = gate.arrival();
     std::thread::scope(|scope| {
         let waits: Vec<_> = (0..4).map(|_| scope.spawn(|| value(&future))).collect();
@@ -168,14 +168,16 @@ struct Submits(loky::ProcessPoolExecutor, Sender<TaskFuture<u64>>);
 
 impl Wake for Submits {
     fn wake(self: Arc<Self>) {
-        self.1.send(self.0.submit(double, 4).unwrap()).unwrap();
+        self.1
+            .send(self.0.submit(double::call(4)).unwrap())
+            .unwrap();
     }
 }
 
 fn waker_uses_the_pool(setting: Setting) {
     let pool = setting.pool(1);
     let gate = Gate::new();
-    let mut future = pool.submit(wait_at, gate.name()).unwrap();
+    let mut future = pool.submit(wait_at::call(gate.name())).unwrap();
     let arrived = gate.arrival();
     let (sender, submitted) = channel();
     let waker = Waker::from(Arc::new(Submits(pool.clone(), sender)));

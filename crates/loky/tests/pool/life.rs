@@ -5,7 +5,7 @@ use loky::{Error, ProcessPoolExecutor, TaskState};
 use crate::Test;
 use crate::stage::{Gate, PATIENCE, Setting, end, is_alive, until, value};
 use crate::tasks::{
-    Kind, Record, add, checked, double, factorial, nothing, process_id, same, swapped, wait_at,
+    Kind, Record, add, checked, double, factorial, nothing, pid, same, swapped, wait_at,
 };
 
 pub const TESTS: &[Test] = &[
@@ -30,12 +30,16 @@ pub const TESTS: &[Test] = &[
 
 fn every_form(setting: Setting) {
     let pool = setting.pool(1);
-    value(&pool.submit(nothing, ()).unwrap());
-    assert_eq!(value(&pool.submit(double, 21).unwrap()), 42);
-    assert_eq!(value(&pool.submit(add, (1, 2)).unwrap()), 3);
-    assert_eq!(value(&pool.submit(factorial, 10).unwrap()), 3_628_800);
+    value(&pool.submit(nothing::call()).unwrap());
+    assert_eq!(value(&pool.submit(double::call(21)).unwrap()), 42);
+    assert_eq!(value(&pool.submit(add::call(1, 2)).unwrap()), 3);
+    assert_eq!(value(&pool.submit(factorial::call(10)).unwrap()), 3_628_800);
     let text = "text".to_owned();
-    let found = value(&pool.submit(swapped, ((7, text.clone()), vec![1])).unwrap());
+    let found = value(
+        &pool
+            .submit(swapped::call((7, text.clone()), vec![1]))
+            .unwrap(),
+    );
     assert_eq!(found, (text, vec![1, 7]));
     for kind in [Kind::Plain, Kind::With(1, 'ä'), Kind::Named { on: true }] {
         let record = Record {
@@ -44,11 +48,14 @@ fn every_form(setting: Setting) {
             kind,
             index: [("a".to_owned(), Some(0.5)), ("b".to_owned(), None)].into(),
         };
-        assert_eq!(value(&pool.submit(same, record.clone()).unwrap()), record);
+        assert_eq!(
+            value(&pool.submit(same::call(record.clone())).unwrap()),
+            record
+        );
     }
-    assert_eq!(value(&pool.submit(checked, 1).unwrap()), Ok(1));
+    assert_eq!(value(&pool.submit(checked::call(1)).unwrap()), Ok(1));
     assert_eq!(
-        value(&pool.submit(checked, -1).unwrap()),
+        value(&pool.submit(checked::call(-1)).unwrap()),
         Err("-1 is negative".to_owned())
     );
     pool.shutdown().unwrap();
@@ -56,13 +63,13 @@ fn every_form(setting: Setting) {
 
 fn still_a_function(_: Setting) {
     assert_eq!(double(4), 8);
-    assert_eq!([1, 2].map(*double), [2, 4]);
+    assert_eq!([1, 2].map(double), [2, 4]);
 }
 
 fn a_thousand_tasks(setting: Setting) {
     let pool = setting.pool(3);
     let futures: Vec<_> = (0..1000)
-        .map(|x| (x, pool.submit(double, x).unwrap()))
+        .map(|x| (x, pool.submit(double::call(x)).unwrap()))
         .collect();
     for (x, future) in futures {
         assert_eq!(value(&future), 2 * x);
@@ -77,7 +84,7 @@ fn several_threads(setting: Setting) {
             let pool = pool.clone();
             scope.spawn(move || {
                 for x in start..start + 100 {
-                    assert_eq!(value(&pool.submit(double, x).unwrap()), 2 * x);
+                    assert_eq!(value(&pool.submit(double::call(x)).unwrap()), 2 * x);
                 }
             });
         }
@@ -87,7 +94,7 @@ fn several_threads(setting: Setting) {
 
 fn resize(setting: Setting) {
     let pool = setting.pool(1);
-    value(&pool.submit(nothing, ()).unwrap());
+    value(&pool.submit(nothing::call()).unwrap());
     for workers in [3, 1, 2] {
         pool.resize(workers).unwrap();
         until(|| (pool.workers().len() == workers).then_some(()));
@@ -111,13 +118,15 @@ fn out_of_range(setting: Setting) {
 
 fn shutdown(setting: Setting) {
     let pool = setting.pool(2);
-    let futures: Vec<_> = (0..50).map(|x| pool.submit(double, x).unwrap()).collect();
+    let futures: Vec<_> = (0..50)
+        .map(|x| pool.submit(double::call(x)).unwrap())
+        .collect();
     pool.shutdown().unwrap();
     for (x, future) in (0..50).zip(&futures) {
         assert_eq!(future.state(), TaskState::Finished);
         assert_eq!(value(future), 2 * x);
     }
-    assert!(matches!(pool.submit(double, 1), Err(Error::Shutdown)));
+    assert!(matches!(pool.submit(double::call(1)), Err(Error::Shutdown)));
     assert!(!pool.is_broken());
     pool.shutdown().unwrap();
 }
@@ -125,8 +134,8 @@ fn shutdown(setting: Setting) {
 fn shutdown_now(setting: Setting) {
     let pool = setting.pool(1);
     let gate = Gate::new();
-    let running = pool.submit(wait_at, gate.name()).unwrap();
-    let waiting = pool.submit(double, 1).unwrap();
+    let running = pool.submit(wait_at::call(gate.name())).unwrap();
+    let waiting = pool.submit(double::call(1)).unwrap();
     let arrived = gate.arrival();
     pool.shutdown_now().unwrap();
     assert!(!is_alive(arrived.pid));
@@ -137,7 +146,7 @@ fn shutdown_now(setting: Setting) {
 fn shutdown_timeout(setting: Setting) {
     let pool = setting.pool(1);
     let gate = Gate::new();
-    let future = pool.submit(wait_at, gate.name()).unwrap();
+    let future = pool.submit(wait_at::call(gate.name())).unwrap();
     let arrived = gate.arrival();
     assert!(!pool.shutdown_timeout(std::time::Duration::ZERO).unwrap());
     drop(arrived);
@@ -148,10 +157,10 @@ fn shutdown_timeout(setting: Setting) {
 fn close(setting: Setting) {
     let pool = setting.pool(1);
     let gate = Gate::new();
-    let future = pool.submit(wait_at, gate.name()).unwrap();
+    let future = pool.submit(wait_at::call(gate.name())).unwrap();
     let arrived = gate.arrival();
     pool.close().unwrap();
-    assert!(matches!(pool.submit(double, 1), Err(Error::Shutdown)));
+    assert!(matches!(pool.submit(double::call(1)), Err(Error::Shutdown)));
     assert!(!future.is_done());
     drop(arrived);
     value(&future);
@@ -163,8 +172,10 @@ fn last_handle(setting: Setting) {
     let second = pool.clone();
     drop(pool);
     let gate = Gate::new();
-    let running = second.submit(wait_at, gate.name()).unwrap();
-    let waiting: Vec<_> = (0..10).map(|x| second.submit(double, x).unwrap()).collect();
+    let running = second.submit(wait_at::call(gate.name())).unwrap();
+    let waiting: Vec<_> = (0..10)
+        .map(|x| second.submit(double::call(x)).unwrap())
+        .collect();
     let arrived = gate.arrival();
     drop(second);
     drop(arrived);
@@ -181,7 +192,7 @@ fn idle(setting: Setting) {
         .build()
         .unwrap();
     for _ in 0..3 {
-        let process = value(&pool.submit(process_id, ()).unwrap());
+        let process = value(&pool.submit(pid::call()).unwrap());
         until(|| pool.workers().is_empty().then_some(()));
         assert!(!is_alive(process));
     }
@@ -192,7 +203,7 @@ fn idle(setting: Setting) {
 fn tasks_per_worker(setting: Setting) {
     let pool = setting.builder(1).tasks_per_worker(2).build().unwrap();
     let pids: Vec<i32> = (0..6)
-        .map(|_| value(&pool.submit(process_id, ()).unwrap()))
+        .map(|_| value(&pool.submit(pid::call()).unwrap()))
         .collect();
     assert_eq!(pids[0], pids[1]);
     assert_eq!(pids[2], pids[3]);
@@ -204,21 +215,21 @@ fn tasks_per_worker(setting: Setting) {
 fn reusable(setting: Setting) {
     let like = |workers: usize| setting.builder(workers).reuse().unwrap();
     let pids = |pool: &ProcessPoolExecutor| {
-        value(&pool.submit(nothing, ()).unwrap());
+        value(&pool.submit(nothing::call()).unwrap());
         pool.workers()
     };
     let first = like(1);
     let workers = pids(&first);
     assert_eq!(pids(&like(1)), workers, "the same pool");
     let larger = like(2);
-    value(&larger.submit(nothing, ()).unwrap());
+    value(&larger.submit(nothing::call()).unwrap());
     until(|| (larger.workers().len() == 2).then_some(()));
     assert!(larger.workers().contains(&workers[0]), "it was resized");
     larger.shutdown().unwrap();
     let second = like(2);
     assert!(!pids(&second).contains(&workers[0]), "it was replaced");
     let other = setting.builder(2).env("LOKY_TEST", "1").reuse().unwrap();
-    value(&other.submit(nothing, ()).unwrap());
+    value(&other.submit(nothing::call()).unwrap());
     second.shutdown().unwrap();
     other.shutdown().unwrap();
 }

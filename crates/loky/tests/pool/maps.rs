@@ -19,7 +19,10 @@ pub const TESTS: &[Test] = &[
 
 fn ordered(setting: Setting) {
     let pool = setting.pool(2);
-    let results: Vec<u64> = pool.map(double, 0..500).map(Result::unwrap).collect();
+    let results: Vec<u64> = pool
+        .map((0..500).map(double::call))
+        .map(Result::unwrap)
+        .collect();
     assert!(results.into_iter().eq((0..500).map(|x| 2 * x)));
     pool.shutdown().unwrap();
 }
@@ -28,7 +31,10 @@ fn unordered(setting: Setting) {
     let pool = setting.pool(2);
     let (slow, quick) = (Gate::new(), Gate::new());
     let inputs = [slow.name(), quick.name()];
-    let mut results = pool.map(wait_at, inputs).look_ahead(2).unordered();
+    let mut results = pool
+        .map(inputs.map(wait_at::call))
+        .look_ahead(2)
+        .unordered();
     let (sender, receiver) = std::sync::mpsc::channel();
     let asking = std::thread::spawn(move || {
         for result in &mut results {
@@ -43,7 +49,7 @@ fn unordered(setting: Setting) {
     assert_eq!(receiver.recv().unwrap(), first_pid);
     asking.join().unwrap();
     let mut all: Vec<u64> = pool
-        .map(double, 0..300)
+        .map((0..300).map(double::call))
         .unordered()
         .map(Result::unwrap)
         .collect();
@@ -59,7 +65,7 @@ fn look_ahead(setting: Setting) {
         taken.set(taken.get() + 1);
         taken.get()
     });
-    let mut results = pool.map(double, endless).look_ahead(5);
+    let mut results = pool.map(endless.map(double::call)).look_ahead(5);
     for given in 1..=20_u64 {
         assert_eq!(results.next().unwrap().unwrap(), 2 * given);
         assert_eq!(taken.get(), given + 4);
@@ -70,17 +76,19 @@ fn look_ahead(setting: Setting) {
 
 fn errors(setting: Setting) {
     let pool = setting.pool(2);
-    let results: Vec<_> = pool.map(panics, ["a", "b"].map(str::to_owned)).collect();
+    let results: Vec<_> = pool
+        .map(["a", "b"].map(|text| panics::call(text.to_owned())))
+        .collect();
     for (result, text) in results.iter().zip(["a", "b"]) {
         assert!(
             matches!(result, Err(Error::Panicked { message, .. }) if message.starts_with(text)),
             "{result:?}"
         );
     }
-    let died = pool.map(exits, [3]).unordered().next();
+    let died = pool.map([exits::call(3)]).unordered().next();
     assert!(matches!(died, Some(Err(Error::TerminatedWorker(_)))));
     pool.shutdown().unwrap();
-    let refused: Vec<_> = pool.map(double, 0..3).collect();
+    let refused: Vec<_> = pool.map((0..3).map(double::call)).collect();
     assert_eq!(refused.len(), 3);
     assert!(
         refused
@@ -93,7 +101,7 @@ fn dropped(setting: Setting) {
     let pool = setting.pool(1);
     let (open, never) = (Gate::new(), Gate::new());
     let inputs = [open.name(), open.name(), never.name(), never.name()];
-    let mut results = pool.map(wait_at, inputs).look_ahead(4);
+    let mut results = pool.map(inputs.map(wait_at::call)).look_ahead(4);
     let asking = std::thread::spawn(move || {
         let first = results.next().unwrap().unwrap();
         // The second may have begun; those after it have not, with one worker that it keeps.
@@ -110,7 +118,7 @@ fn dropped(setting: Setting) {
 
 fn empty(setting: Setting) {
     let pool = setting.pool(1);
-    assert!(pool.map(double, []).next().is_none());
-    assert!(pool.map(double, []).unordered().next().is_none());
+    assert!(pool.map([].map(double::call)).next().is_none());
+    assert!(pool.map([].map(double::call)).unordered().next().is_none());
     pool.shutdown().unwrap();
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use crate::stage::{Setting, value};
-use crate::tasks::{process_id, wait_at};
+use crate::tasks::{pid, wait_at};
 
 /// The first word of its command line.
 pub const ROLE: &str = "owner";
@@ -41,8 +41,8 @@ pub fn play(words: &[String]) {
         .into_iter()
         .find(|setting| setting.name() == words[0]);
     let pool = setting.unwrap().pool(2);
-    let waiting = pool.submit(wait_at, words[1].clone()).unwrap();
-    value(&pool.submit(process_id, ()).unwrap());
+    let waiting = pool.submit(wait_at::call(words[1].clone())).unwrap();
+    value(&pool.submit(pid::call()).unwrap());
     let zygote = loky_sys::process::children_of_self().unwrap();
     let workers = pool.workers().into_iter().map(|worker| worker.pid);
     let family: Vec<String> = zygote

@@ -8,7 +8,7 @@ use crate::stage::{Gate, end, is_alive, until, value, zygote_pid};
 use crate::table::{Others, Row, Stage};
 use crate::tasks::{
     OneWay, Unreadable, aborts, allocates_too_much, babbles, dies_by, double, exits,
-    fails_to_return, forks, gives_unreadable, overflows, panics, panics_with_a_number, process_id,
+    fails_to_return, forks, gives_unreadable, overflows, panics, panics_with_a_number, pid,
     takes_one_way, takes_unreadable, wait_at,
 };
 
@@ -65,18 +65,18 @@ const fn alone(row: Row) -> Row {
 
 pub const ROWS: &[Row] = &[
     row("a-panic-with-text", "RAISES", |stage| {
-        let error = end(&stage.pool.submit(panics, "no".to_owned()).unwrap()).unwrap_err();
+        let error = end(&stage.pool.submit(panics::call("no".to_owned())).unwrap()).unwrap_err();
         assert!(matches!(error, Error::Panicked { .. }), "{error:?}");
     }),
     row("a-panic-with-a-value", "RAISES", |stage| {
-        let error = end(&stage.pool.submit(panics_with_a_number, ()).unwrap()).unwrap_err();
+        let error = end(&stage.pool.submit(panics_with_a_number::call()).unwrap()).unwrap_err();
         assert!(matches!(error, Error::Panicked { .. }), "{error:?}");
     }),
     row(
         "an-argument-cannot-be-written",
         "TASK_UNPICKLABLE",
         |stage| {
-            let error = stage.pool.submit(takes_one_way, OneWay).unwrap_err();
+            let error = stage.pool.submit(takes_one_way::call(OneWay)).unwrap_err();
             assert!(
                 matches!(error, Error::Encode(EncodeError::Value(_))),
                 "{error:?}"
@@ -87,7 +87,11 @@ pub const ROWS: &[Row] = &[
         "an-argument-cannot-be-read",
         "TASK_UNREADABLE",
         |stage| {
-            let error = end(&stage.pool.submit(takes_unreadable, Unreadable).unwrap()).unwrap_err();
+            let error = end(&stage
+                .pool
+                .submit(takes_unreadable::call(Unreadable))
+                .unwrap())
+            .unwrap_err();
             assert!(
                 matches!(error, Error::Decode(DecodeError::Arguments(_))),
                 "{error:?}"
@@ -98,7 +102,7 @@ pub const ROWS: &[Row] = &[
         "a-result-cannot-be-written",
         "RESULT_UNPICKLABLE",
         |stage| {
-            let error = end(&stage.pool.submit(fails_to_return, ()).unwrap()).unwrap_err();
+            let error = end(&stage.pool.submit(fails_to_return::call()).unwrap()).unwrap_err();
             assert!(
                 matches!(error, Error::Encode(EncodeError::Result(_))),
                 "{error:?}"
@@ -109,7 +113,7 @@ pub const ROWS: &[Row] = &[
         "a-result-cannot-be-read",
         "RESULT_UNREADABLE",
         |stage| {
-            let error = end(&stage.pool.submit(gives_unreadable, ()).unwrap()).unwrap_err();
+            let error = end(&stage.pool.submit(gives_unreadable::call()).unwrap()).unwrap_err();
             assert!(
                 matches!(error, Error::Decode(DecodeError::Value(_))),
                 "{error:?}"
@@ -118,16 +122,16 @@ pub const ROWS: &[Row] = &[
     )),
     row("abort", "DIED_RUNNING", |stage| {
         died(
-            &stage.pool.submit(aborts, ()).unwrap(),
+            &stage.pool.submit(aborts::call()).unwrap(),
             DeathCause::Signal(libc::SIGABRT),
         );
     }),
     row("a-segmentation-fault", "DIED_RUNNING", |stage| {
-        let future = stage.pool.submit(dies_by, libc::SIGSEGV).unwrap();
+        let future = stage.pool.submit(dies_by::call(libc::SIGSEGV)).unwrap();
         died(&future, DeathCause::Signal(libc::SIGSEGV));
     }),
     row("killed-by-sigkill", "DIED_RUNNING", |stage| {
-        let future = stage.pool.submit(dies_by, libc::SIGKILL).unwrap();
+        let future = stage.pool.submit(dies_by::call(libc::SIGKILL)).unwrap();
         let report = died(&future, DeathCause::Signal(libc::SIGKILL));
         assert!(
             report.to_string().contains("possibly out of memory"),
@@ -135,21 +139,27 @@ pub const ROWS: &[Row] = &[
         );
     }),
     row("killed-by-sigterm", "DIED_RUNNING", |stage| {
-        let future = stage.pool.submit(dies_by, libc::SIGTERM).unwrap();
+        let future = stage.pool.submit(dies_by::call(libc::SIGTERM)).unwrap();
         died(&future, DeathCause::Signal(libc::SIGTERM));
     }),
     row("exit-0", "DIED_RUNNING", |stage| {
-        died(&stage.pool.submit(exits, 0).unwrap(), DeathCause::Exit(0));
+        died(
+            &stage.pool.submit(exits::call(0)).unwrap(),
+            DeathCause::Exit(0),
+        );
     }),
     row("exit-42", "DIED_RUNNING", |stage| {
-        died(&stage.pool.submit(exits, 42).unwrap(), DeathCause::Exit(42));
+        died(
+            &stage.pool.submit(exits::call(42)).unwrap(),
+            DeathCause::Exit(42),
+        );
     }),
     row("the-stack-overflows", "DIED_RUNNING", |stage| {
-        let future = stage.pool.submit(overflows, 0).unwrap();
+        let future = stage.pool.submit(overflows::call(0)).unwrap();
         died(&future, DeathCause::Signal(libc::SIGABRT));
     }),
     row("memory-cannot-be-had", "DIED_RUNNING", |stage| {
-        let future = stage.pool.submit(allocates_too_much, ()).unwrap();
+        let future = stage.pool.submit(allocates_too_much::call()).unwrap();
         died(&future, DeathCause::Signal(libc::SIGABRT));
     }),
     row(
@@ -157,13 +167,13 @@ pub const ROWS: &[Row] = &[
         "DIED_RUNNING",
         |stage| {
             let gate = Gate::new();
-            let future = stage.pool.submit(wait_at, gate.name()).unwrap();
+            let future = stage.pool.submit(wait_at::call(gate.name())).unwrap();
             process::kill(gate.arrival().pid, libc::SIGKILL).unwrap();
             died(&future, DeathCause::Signal(libc::SIGKILL));
         },
     ),
     row("killed-while-idle", "DIED_IDLE", |stage| {
-        let victim = value(&stage.pool.submit(process_id, ()).unwrap());
+        let victim = value(&stage.pool.submit(pid::call()).unwrap());
         process::kill(victim, libc::SIGKILL).unwrap();
         until(|| {
             (stage
@@ -176,8 +186,11 @@ pub const ROWS: &[Row] = &[
     }),
     alone(row("every-worker-dies-at-once", "FRUITLESS", |stage| {
         let pool = stage.setting.builder(2).on_crash(stage.on_crash);
-        let pool = pool.initializer(dies_by, &libc::SIGKILL).build().unwrap();
-        let error = end(&pool.submit(double, 1).unwrap()).unwrap_err();
+        let pool = pool
+            .initializer(dies_by::call(libc::SIGKILL))
+            .build()
+            .unwrap();
+        let error = end(&pool.submit(double::call(1)).unwrap()).unwrap_err();
         assert!(error.is_broken_pool());
         let cause = error.crash_report().unwrap().cause;
         assert_eq!(cause, DeathCause::Signal(libc::SIGKILL));
@@ -192,8 +205,11 @@ pub const ROWS: &[Row] = &[
     })),
     alone(row("the-initializer-panics", "INITIALIZER", |stage| {
         let pool = stage.setting.builder(2).on_crash(stage.on_crash);
-        let pool = pool.initializer(panics, &"no".to_owned()).build().unwrap();
-        let error = end(&pool.submit(double, 1).unwrap()).unwrap_err();
+        let pool = pool
+            .initializer(panics::call("no".to_owned()))
+            .build()
+            .unwrap();
+        let error = end(&pool.submit(double::call(1)).unwrap()).unwrap_err();
         assert!(matches!(
             error,
             Error::BrokenProcessPool(BreakCause::Initializer { .. })
@@ -202,13 +218,13 @@ pub const ROWS: &[Row] = &[
     })),
     row("a-worker-babbles", "PROTOCOL", |stage| {
         died(
-            &stage.pool.submit(babbles, ()).unwrap(),
+            &stage.pool.submit(babbles::call()).unwrap(),
             DeathCause::Protocol,
         );
     }),
     row("the-zygote-is-killed", "ZYGOTE", |stage| {
         let gate = Gate::new();
-        let future = stage.pool.submit(wait_at, gate.name()).unwrap();
+        let future = stage.pool.submit(wait_at::call(gate.name())).unwrap();
         let _arrived = gate.arrival();
         process::kill(zygote_pid(), libc::SIGKILL).unwrap();
         match stage.on_crash {
@@ -226,7 +242,7 @@ pub const ROWS: &[Row] = &[
             let (limit, _) = loky_sys::limits::open_files();
             // Every descriptor of a worker is one too many.
             loky_sys::limits::set_open_files(0).unwrap();
-            let submitted = stage.pool.submit(double, 1);
+            let submitted = stage.pool.submit(double::call(1));
             let error = submitted.and_then(|future| end(&future)).unwrap_err();
             loky_sys::limits::set_open_files(limit.unwrap()).unwrap();
             assert!(
@@ -240,19 +256,22 @@ pub const ROWS: &[Row] = &[
     )),
     row("shutdown-now", "KILLED_BY_SHUTDOWN", |stage| {
         let gate = Gate::new();
-        let future = stage.pool.submit(wait_at, gate.name()).unwrap();
+        let future = stage.pool.submit(wait_at::call(gate.name())).unwrap();
         let _arrived = gate.arrival();
         stage.pool.shutdown_now().unwrap();
         assert!(matches!(end(&future), Err(Error::Shutdown)));
     }),
     row("close", "AFTER_SHUTDOWN", |stage| {
-        let future = stage.pool.submit(double, 2).unwrap();
+        let future = stage.pool.submit(double::call(2)).unwrap();
         stage.pool.close().unwrap();
         assert_eq!(value(&future), 4);
-        assert!(matches!(stage.pool.submit(double, 1), Err(Error::Shutdown)));
+        assert!(matches!(
+            stage.pool.submit(double::call(1)),
+            Err(Error::Shutdown)
+        ));
     }),
     row("a-task-forks", "FORKED_WORKER", |stage| {
-        assert!(value(&stage.pool.submit(forks, ()).unwrap()));
+        assert!(value(&stage.pool.submit(forks::call()).unwrap()));
     }),
     alone(row("the-parent-is-killed", "PARENT", |stage| {
         let gate = Gate::new();

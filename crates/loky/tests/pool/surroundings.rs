@@ -5,8 +5,7 @@ use loky::{BreakCause, Error};
 use crate::Test;
 use crate::stage::{Setting, end, value, zygote_pid};
 use crate::tasks::{
-    directory, double, panics, parent_pid, prepared, prepares, prepares_with, process_id, variable,
-    words,
+    directory, double, panics, parent_pid, pid, prepared, prepares, prepares_with, variable, words,
 };
 
 pub const TESTS: &[Test] = &[
@@ -28,7 +27,7 @@ pub const TESTS: &[Test] = &[
 
 fn environment(setting: Setting) {
     let ask = |pool: &loky::ProcessPoolExecutor, name: &str| {
-        value(&pool.submit(variable, name.to_owned()).unwrap())
+        value(&pool.submit(variable::call(name.to_owned())).unwrap())
     };
     let pool = setting
         .builder(1)
@@ -57,7 +56,7 @@ fn in_the_directory(setting: Setting) {
     let before = std::env::current_dir().unwrap();
     let pool = setting.pool(1);
     std::env::set_current_dir("/").unwrap();
-    let found = value(&pool.submit(directory, ()).unwrap());
+    let found = value(&pool.submit(directory::call()).unwrap());
     std::env::set_current_dir(before).unwrap();
     assert_eq!(found, "/");
     pool.shutdown().unwrap();
@@ -65,8 +64,11 @@ fn in_the_directory(setting: Setting) {
 
 fn children(setting: Setting) {
     let pool = setting.pool(2);
-    assert_eq!(value(&pool.submit(parent_pid, ()).unwrap()), zygote_pid());
-    let found = value(&pool.submit(words, ()).unwrap());
+    assert_eq!(
+        value(&pool.submit(parent_pid::call()).unwrap()),
+        zygote_pid()
+    );
+    let found = value(&pool.submit(words::call()).unwrap());
     let role = match setting.launcher {
         loky::Launcher::Fork => "__loky_zygote__",
         loky::Launcher::Exec => "__loky_worker__",
@@ -76,11 +78,15 @@ fn children(setting: Setting) {
 }
 
 fn preload(setting: Setting) {
-    let pool = setting.builder(2).preload(prepares).build().unwrap();
-    let found = value(&pool.submit(prepared, ()).unwrap());
+    let pool = setting
+        .builder(2)
+        .preload(prepares::call())
+        .build()
+        .unwrap();
+    let found = value(&pool.submit(prepared::call()).unwrap());
     let process = match setting.launcher {
         loky::Launcher::Fork => zygote_pid(),
-        loky::Launcher::Exec => value(&pool.submit(process_id, ()).unwrap()),
+        loky::Launcher::Exec => value(&pool.submit(pid::call()).unwrap()),
     };
     if matches!(setting.launcher, loky::Launcher::Fork) {
         assert_eq!(found, u64::try_from(process).unwrap());
@@ -93,24 +99,24 @@ fn preload(setting: Setting) {
 fn initializer(setting: Setting) {
     let pool = setting
         .builder(1)
-        .initializer(prepares_with, &7)
+        .initializer(prepares_with::call(7))
         .tasks_per_worker(1)
         .build()
         .unwrap();
     for _ in 0..3 {
-        assert_eq!(value(&pool.submit(prepared, ()).unwrap()), 7);
+        assert_eq!(value(&pool.submit(prepared::call()).unwrap()), 7);
     }
     pool.shutdown().unwrap();
 }
 
 fn broken_by(pool: &loky::ProcessPoolExecutor) -> BreakCause {
-    let future = pool.submit(double, 1).unwrap();
+    let future = pool.submit(double::call(1)).unwrap();
     let Err(Error::BrokenProcessPool(cause)) = end(&future) else {
         panic!("the pool is not broken")
     };
     assert!(pool.is_broken());
     assert!(matches!(
-        pool.submit(double, 1),
+        pool.submit(double::call(1)),
         Err(Error::BrokenProcessPool(_))
     ));
     pool.shutdown().unwrap();
@@ -121,7 +127,7 @@ fn failing_initializer(setting: Setting) {
     let text = "no luck".to_owned();
     let pool = setting
         .builder(2)
-        .initializer(panics, &text)
+        .initializer(panics::call(text))
         .build()
         .unwrap();
     let cause = broken_by(&pool);
@@ -138,7 +144,11 @@ fn panics_early() {
 }
 
 fn failing_preload(setting: Setting) {
-    let pool = setting.builder(2).preload(panics_early).build().unwrap();
+    let pool = setting
+        .builder(2)
+        .preload(panics_early::call())
+        .build()
+        .unwrap();
     let cause = broken_by(&pool);
     assert!(
         matches!(&cause, BreakCause::Initializer { message, .. } if message.starts_with("no luck at all")),
@@ -150,7 +160,7 @@ fn refused(setting: Setting) {
     let bytes = vec![0; 100_000].into();
     let refused = setting
         .builder(1)
-        .initializer(crate::tasks::echo, &bytes)
+        .initializer(crate::tasks::echo::call(bytes))
         .build();
     assert!(matches!(refused, Err(Error::Config { .. })));
 }

@@ -124,12 +124,12 @@ fn run(setting: Setting, on_crash: OnCrash, row: &Row, others: Others) {
     }
     // One worker waits at a gate; the fault is met by the other, before further tasks.
     let gate = Gate::new();
-    let running = stage.pool.submit(wait_at, gate.name()).unwrap();
+    let running = stage.pool.submit(wait_at::call(gate.name())).unwrap();
     let arrived = gate.arrival();
     until(|| (stage.pool.workers().len() == 2).then_some(()));
     let workers = stage.pool.workers();
     (row.provoke)(&stage);
-    let later = stage.pool.submit(double, 4);
+    let later = stage.pool.submit(double::call(4));
     drop(arrived);
     check(&stage, others, &running, later);
     let is_same = stage.pool.workers() == workers;
@@ -153,7 +153,7 @@ fn check(
             assert_eq!(value(&later.unwrap()), 8);
             // A worker is replaced when there is work for it.
             until(|| {
-                value(&stage.pool.submit(double, 1).unwrap());
+                value(&stage.pool.submit(double::call(1)).unwrap());
                 (stage.pool.workers().len() == 2).then_some(())
             });
             assert!(!stage.pool.is_broken());

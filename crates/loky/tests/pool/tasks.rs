@@ -101,7 +101,7 @@ pub fn checked(x: i32) -> Result<i32, String> {
 }
 
 #[loky::task]
-pub fn process_id() -> i32 {
+pub fn pid() -> i32 {
     process::pid()
 }
 
@@ -151,14 +151,10 @@ pub fn fails_to_return() -> OneWay {
 }
 
 #[loky::task]
-pub fn takes_one_way(value: OneWay) {
-    drop(value);
-}
+pub fn takes_one_way(_: OneWay) {}
 
 #[loky::task]
-pub fn takes_unreadable(value: Unreadable) {
-    drop(value);
-}
+pub fn takes_unreadable(_: Unreadable) {}
 
 #[loky::task]
 pub fn gives_unreadable() -> Unreadable {

@@ -41,6 +41,14 @@ unsafe fn register_of(_context: *mut libc::ucontext_t) -> u64 {
     0
 }
 
+/// The number of the system call that a filter refused. The structure has it behind the address of
+/// the call.
+pub(crate) fn system_call(info: *mut libc::siginfo_t) -> c_int {
+    const HEAD_WORDS: usize = if size_of::<usize>() == 8 { 6 } else { 4 };
+    // SAFETY: the structure is that of a SIGSYS, so the number stands there; it is 128 bytes long.
+    unsafe { info.cast::<c_int>().add(HEAD_WORDS).read() }
+}
+
 /// Sends a signal to the thread that calls.
 pub(crate) fn send_to_this_thread(signal: c_int) {
     // SAFETY: plain system calls with numbers.

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use rustix::fs::Mode;
 
@@ -116,6 +116,11 @@ pub(crate) fn open_descriptors() -> io::Result<Vec<RawFd>> {
         );
     }
     Ok(numbers)
+}
+
+/// A pipe, closed on exec.
+pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?)
 }
 
 /// Makes `target` another number for a descriptor, closed on exec.

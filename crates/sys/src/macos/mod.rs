@@ -2,6 +2,8 @@
 //!
 //! What it lacks, the README lists under "macOS".
 
+pub mod cgroup;
+pub(crate) mod fault_context;
 pub(crate) mod inheritance;
 pub mod lifeline;
 pub mod memory;

@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use rustix::fs::Mode;
 
@@ -79,6 +79,15 @@ pub fn close_from(lowest: RawFd, keep: &[RawFd]) -> io::Result<()> {
         unsafe { libc::close(number) };
     }
     Ok(())
+}
+
+/// A pipe, closed on exec; a child that another thread makes at this very moment may inherit it.
+pub(crate) fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = rustix::pipe::pipe()?;
+    for end in [&read, &write] {
+        rustix::io::fcntl_setfd(end, rustix::io::FdFlags::CLOEXEC)?;
+    }
+    Ok((read, write))
 }
 
 /// Makes `target` another number for a descriptor, closed on exec.

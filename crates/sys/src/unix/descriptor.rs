@@ -6,7 +6,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
+use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
+
+use crate::contract::Interest;
 
 /// Takes over a descriptor that the process was born with, and closes it on the next exec.
 ///
@@ -77,6 +79,49 @@ pub(crate) fn outside(descriptor: &impl AsFd, taken: &[RawFd]) -> io::Result<Own
         }
         refused.push(copy);
     }
+}
+
+/// A pipe, closed on exec: the end to read from, and the one to write to.
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = crate::platform::process::pipe()?;
+    // The number of a standard stream would not survive the making of a worker.
+    Ok((above_streams(read)?, above_streams(write)?))
+}
+
+fn above_streams(descriptor: OwnedFd) -> io::Result<OwnedFd> {
+    if descriptor.as_raw_fd() > STREAM_LAST {
+        Ok(descriptor)
+    } else {
+        Ok(fcntl_dupfd_cloexec(&descriptor, STREAM_LAST + 1)?)
+    }
+}
+
+/// Reads once.
+pub fn read<Fd: AsFd>(descriptor: Fd, bytes: &mut [u8]) -> io::Result<usize> {
+    Ok(rustix::io::read(descriptor, bytes)?)
+}
+
+/// Writes all bytes to the standard error of this process, however long it takes.
+pub fn write_to_stderr(bytes: &[u8]) -> io::Result<()> {
+    let errors = io::stderr();
+    let errors = errors.as_fd();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match rustix::io::write(errors, rest) {
+            Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            // Somebody has made the terminal or the pipe non-blocking.
+            Err(Errno::AGAIN) => {
+                let mut interests = [Interest::new(errors, false, true)];
+                match crate::poll::poll(&mut interests, None) {
+                    Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+                    Ok(_) | Err(_) => {}
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Makes reads and writes fail with `EAGAIN` instead of waiting. It holds for every copy of the

@@ -11,8 +11,8 @@ use std::cell::UnsafeCell;
 use std::ffi::{c_int, c_void};
 use std::io;
 use std::ptr;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 pub use crate::contract::LastWords;
 
@@ -45,9 +45,12 @@ unsafe impl Sync for Before {}
 /// or in a fork of one, on its main thread, after every other handler of faults has been installed.
 ///
 /// `EINVAL`: there are not so many words. The page is kept for ever.
-pub fn watch<P: AsRef<[AtomicU64]> + Send + 'static>(page: P, first: usize) -> io::Result<()> {
-    let page: &'static P = Box::leak(Box::new(page));
-    let words = page.as_ref().get(first..).unwrap_or_default();
+pub fn watch<P>(page: Arc<P>, first: usize) -> io::Result<()>
+where
+    P: AsRef<[AtomicU64]> + Send + Sync + 'static,
+{
+    let page: &'static Arc<P> = Box::leak(Box::new(page));
+    let words = (**page).as_ref().get(first..).unwrap_or_default();
     if words.len() < LastWords::WORDS {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
@@ -66,9 +69,9 @@ pub fn watch<P: AsRef<[AtomicU64]> + Send + 'static>(page: P, first: usize) -> i
 fn note_stack(words: &[AtomicU64]) {
     let here = ptr::from_ref(&words).addr() as u64;
     let limit = rustix::process::getrlimit(rustix::process::Resource::Stack).current;
-    if let (Some(limit), [low, bytes]) = (limit, LastWords::stack_of(words)) {
-        low.store(here.saturating_sub(limit), Ordering::Relaxed);
-        bytes.store(limit, Ordering::Relaxed);
+    if let (Some(limit_bytes), [end, limit]) = (limit, LastWords::stack_of(words)) {
+        end.store(here.saturating_sub(limit_bytes), Ordering::Relaxed);
+        limit.store(limit_bytes, Ordering::Relaxed);
     }
 }
 
@@ -135,7 +138,12 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
     if let Some(words) = own_words().filter(|_| !SPOKEN.swap(true, Ordering::AcqRel)) {
         // SAFETY: as above; which of its fields are filled goes by signal and code, and all are plain
         // numbers.
-        let (address, sender) = unsafe { ((*info).si_addr().addr() as u64, (*info).si_pid()) };
+        let (address, process) = unsafe { ((*info).si_addr().addr() as u64, (*info).si_pid()) };
+        let sender = if signal == libc::SIGSYS && code > 0 {
+            crate::platform::fault_context::system_call(info)
+        } else {
+            process
+        };
         let stack_pointer = crate::platform::fault_context::stack_pointer(context);
         LastWords::write(words, signal, code, address, sender, stack_pointer);
     }

@@ -109,6 +109,9 @@ impl Checker for Breaking {
                 demand(record.broken.is_none(), || {
                     format!("broken again, by {reason:?}")
                 })?;
+                demand(!record.is_final(), || {
+                    format!("broken by {reason:?} after a kill")
+                })?;
                 demand(is_told(record, *reason), || {
                     format!("broken by {reason:?} after {:?}", record.event)
                 })?;

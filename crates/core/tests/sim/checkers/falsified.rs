@@ -541,6 +541,12 @@ fn cases_of_ending_and_resizing() -> Vec<Case> {
             with(answered(), [resize.clone(), settled]),
             rest(1, 0),
         ),
+        case(
+            "resizing",
+            "settled before they are there",
+            with(answered(), [resize.clone(), spawn(W2, 1), rest(2, 0)]),
+            ordered(Effect::ResizeSettled),
+        ),
         at_the_end("resizing", "never settled", with(answered(), [resize])),
     ]
 }

@@ -79,7 +79,11 @@ impl Checker for Leaving {
                     format!("{worker} has tasks and is asked to leave: {seen:?}")
                 })?;
                 self.leaving.insert(*worker);
-                Ok(())
+                let by_timer = record.event == Some(Event::TimerFired) && record.accepts();
+                demand(
+                    !by_timer || (record.moving() == 0 && record.queued.is_empty()),
+                    || format!("{worker} idles away and a task is on its way"),
+                )
             }
             Line::Ordered(Effect::KillWorker { worker }) => {
                 let seen = record

@@ -13,7 +13,9 @@ pub struct Resizing {
     surplus: BTreeSet<WorkerId>,
     /// Some spawn has failed: a pool that is short of workers may settle for fewer.
     spawns_fail: bool,
-    /// How often a resize was settled in this step.
+    /// Who had been ordered when the resize was asked for, and by it.
+    up_to: u64,
+    /// A resize was settled in this step.
     settled: bool,
 }
 
@@ -29,6 +31,20 @@ impl Resizing {
             .surplus
             .iter()
             .find(|id| record.workers.contains_key(id));
+        let early = matches!(record.event, Some(Event::ResizeRequested { .. }));
+        let up_to = if early {
+            record.last_worker
+        } else {
+            self.up_to
+        };
+        let unmade = record
+            .workers
+            .iter()
+            .find(|(id, seen)| id.0 <= up_to && !seen.spawned && !seen.is_leaving());
+        demand(
+            unmade.is_none() || self.spawns_fail || record.ever_shrunk,
+            || format!("settled before {unmade:?} is there"),
+        )?;
         demand(left.is_none(), || {
             format!("settled while {left:?} is there")
         })
@@ -58,6 +74,9 @@ impl Checker for Resizing {
                 self.see_settled(record)
             }
             Line::Rest { alive, .. } => {
+                if matches!(record.event, Some(Event::ResizeRequested { .. })) {
+                    self.up_to = record.last_worker;
+                }
                 let exact = self.settled && record.accepts() && record.started;
                 let grown = *alive == record.size as usize;
                 // The place of a condemned worker is kept until it is over.

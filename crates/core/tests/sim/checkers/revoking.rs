@@ -31,6 +31,14 @@ impl Checker for Revoking {
         demand(!seen.claimed, || {
             format!("{task} is withdrawn and has started")
         })?;
+        let condemned = record
+            .workers
+            .get(worker)
+            .is_some_and(|seen| seen.condemned);
+        let unwanted = seen.cancel || record.shutdown >= Some(ShutdownMode::CancelPending);
+        demand(!condemned || unwanted, || {
+            format!("{task} is withdrawn from the condemned")
+        })?;
         if seen.cancel || !is_for_another(record, *worker) {
             return Ok(());
         }

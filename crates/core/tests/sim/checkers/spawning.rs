@@ -47,6 +47,10 @@ impl Spawning {
         demand(taken.is_none(), || {
             format!("{worker} gets place {index}, of {taken:?}")
         })?;
+        let lower = (0..index).all(|lower| record.workers.values().any(|seen| seen.index == lower));
+        demand(lower, || {
+            format!("{worker} gets place {index}, and a lower one is free")
+        })?;
         demand(record.now_ns >= self.not_before_ns, || {
             format!("{worker} is made before {}", self.not_before_ns)
         })

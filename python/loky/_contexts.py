@@ -1,0 +1,44 @@
+"""The context that an executor is given, checked. Every one is served by this package's own workers.
+
+What the context decides is the start method that a worker names and whether the main script is
+imported in it.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def resolve(context: "Any") -> "Any":
+    """The context of this name, if it is a name; None stays None.
+
+    Raises:
+        ValueError: there is no such context.
+    """
+    if not isinstance(context, str):
+        return context
+    from .backend.context import get_context
+
+    return get_context(context)
+
+
+def method_of(context: "Any") -> str | None:
+    """The start method of a context; None where none was given."""
+    if context is None:
+        return None
+    method: str = context.get_start_method()
+    return method
+
+
+def refuse_fork(context: "Any") -> None:
+    """Check that the start method is not fork.
+
+    Raises:
+        ValueError: it is: a forked process copies the threads and locks of this one in an unknown
+            state.
+    """
+    if method_of(context) == "fork":
+        raise ValueError(
+            "The start method 'fork' cannot be used for a reusable executor: it copies the threads and "
+            "locks of this process in an unknown state. Leave the context out, or use 'spawn' or 'loky'."
+        )
