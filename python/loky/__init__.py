@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from ._exceptions import LokyRecursionError as LokyRecursionError
     from ._exceptions import ShutdownExecutorError as ShutdownExecutorError
     from ._exceptions import TerminatedWorkerError as TerminatedWorkerError
+    from ._let_live import let_live as let_live
+    from ._pickler_choice import set_loky_pickler as set_loky_pickler
     from ._report import CrashCause as CrashCause
     from ._report import CrashReport as CrashReport
-    from .process_executor import ProcessPoolExecutor as ProcessPoolExecutor
-    from ._pickler_choice import set_loky_pickler as set_loky_pickler
     from .cloudpickle_wrapper import wrap_non_picklable_objects as wrap_non_picklable_objects
+    from .process_executor import ProcessPoolExecutor as ProcessPoolExecutor
     from .reusable_executor import get_reusable_executor as get_reusable_executor
 
 __version__ = "0.1.0"
@@ -75,6 +76,7 @@ _home = {
     "as_completed": "concurrent.futures",
     "cpu_count": "loky._cpu_count",
     "get_reusable_executor": "loky.reusable_executor",
+    "let_live": "loky._let_live",
     "set_loky_pickler": "loky._pickler_choice",
     "wait": "concurrent.futures",
     "wrap_non_picklable_objects": "loky.cloudpickle_wrapper",

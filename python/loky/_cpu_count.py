@@ -66,7 +66,7 @@ def cpu_count(only_physical_cores: bool = False) -> int:
         machine = min(machine, _MAX_WINDOWS_WORKERS)
     module = names()
     affinity = module._cpu_count_affinity_set()
-    limits = [
+    limits: list[int] = [
         machine,
         len(affinity) if affinity else machine,
         module._cpu_count_cgroup(machine),

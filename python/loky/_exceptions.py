@@ -140,7 +140,7 @@ def _launcher_text(fact: str | None) -> str:
     if fact is None:
         return text
     return (
-        f"{text} The last time, {fact}. Look at what it printed: something that it imports at its start "
+        f"{text} The last time, {fact.replace('the process that starts the workers', 'it', 1)}. Look at what it printed: something that it imports at its start "
         "may have failed."
     )
 

@@ -108,12 +108,13 @@ def _count_physical_cores_win32_ctypes() -> int:
     ask = ctypes.WinDLL("kernel32").GetLogicalProcessorInformationEx  # type: ignore[attr-defined]
     length = ctypes.c_ulong(0)
     ask(0, None, ctypes.byref(length))
-    buffer = ctypes.create_string_buffer(length.value)
-    if not ask(0, buffer, ctypes.byref(length)):
+    records = ctypes.create_string_buffer(length.value)
+    if not ask(0, records, ctypes.byref(length)):
         raise OSError("the relations of the processors cannot be had")
+    content = records.raw
     cores = offset = 0
     while offset + 8 <= length.value:
-        size = int.from_bytes(buffer[offset + 4 : offset + 8], "little")
+        size = int.from_bytes(content[offset + 4 : offset + 8], "little")
         if size <= 0:
             break
         cores += 1

@@ -88,21 +88,25 @@ def _make_class(base: "type[Any]", name: str) -> "type[Any]":
 
     by_value = name == DEFAULT_ENV
 
-    class LokyPickler(base):
+    class LokyPickler(base):  # type: ignore[misc]
         """A pickler with reducers of its own."""
 
-        def __init__(self, file: "Any", reducers: "Reducers | None" = None, protocol: int | None = None):
+        def __init__(
+            self, file: "Any", reducers: "Reducers | None" = None, protocol: int | None = None
+        ) -> None:
             protocol = HIGHEST_PROTOCOL if protocol is None else protocol
             self._own_reducers: dict[type, Any] = dict(reducers or {})
             if by_value:
                 super().__init__(file, reducers=self._own_reducers, protocol=protocol)
                 return
-            # The pickler in C looks for its table when it is initialised, and not again.
-            inherited = getattr(base, "dispatch_table", None) or copyreg.dispatch_table
+            # On the pickler in C the name is a slot, not a table.
+            inherited = getattr(base, "dispatch_table", None)
+            if not hasattr(inherited, "keys"):
+                inherited = copyreg.dispatch_table
             layers: list[Any] = [self._own_reducers, _state.registered_reducers, handles(), inherited]
+            # It looks for its table when it is initialised, and not again.
             self.dispatch_table: MutableMapping[Any, Any] = ChainMap(*layers)
             super().__init__(file, protocol=protocol)
-            self.dispatch_table = ChainMap(*layers)
 
         def register(self, kind: type, reducer: "Callable[[Any], Any]") -> None:
             """Use a reducer in this pickler alone."""

@@ -6,7 +6,6 @@ of `BUFFER_MIN` bytes or more stay outside the stream (pickle protocol 5). Nothi
 sockets, futures or processes.
 """
 
-import os
 import sys
 from _pickle import PicklingError, dumps, loads
 from io import BytesIO
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
 
     Reducers = Mapping[type, Callable[[Any], Any]]
     Encoded = tuple[bytes, list[memoryview]]
-
-if (os.environ.get("LOKY_PICKLER") or "cloudpickle") != "cloudpickle":
-    _state.pickler_name = os.environ["LOKY_PICKLER"]
 
 BUFFER_MIN = 32 * 1024
 """Smallest buffer, in bytes, that travels outside the stream."""

@@ -211,6 +211,10 @@ class PoolLife:
         if broken is not None:
             return _exceptions.fresh_copy(broken)
         if isinstance(reason, PoolBroken):
+            # The manager thread, which is told the same, has not come to it yet.
+            facts = self._pool.breakage()
+            if facts is not None:
+                return self._broken_error(facts, None)
             return _exceptions.BrokenProcessPool(str(reason))
         if isinstance(reason, PoolForked):
             return RuntimeError(_exceptions.IN_FORKED_CHILD)

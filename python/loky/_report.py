@@ -169,11 +169,14 @@ _STACK_FULL = (
 )
 _NOT_READY = "Look at what it printed while it was starting: an import or the initializer ended it."
 _EXIT = "Look for os._exit() in the task, or for exit() in native code that it calls."
+_NATIVE_EXIT = "Look for native code that the task calls and that ends the process by exit()."
 _AGAIN = "The task can be submitted again if it may run twice."
 
 
 def _what_happened(report: CrashReport) -> str:
-    name = report.signal or exit_code_text(report.exitcode)
+    name = report.signal or (
+        f"signal {-report.exitcode}" if report.exitcode is not None and report.exitcode < 0 else "its end"
+    )
     match report.cause:
         case CrashCause.OOM:
             return f"was killed by the kernel for lack of memory ({name})"
@@ -209,7 +212,10 @@ def _advice(report: CrashReport, stack_full: bool) -> str:
     if stack_full:
         return _STACK_FULL
     if report.exitcode is not None and report.exitcode >= 0:
-        return _NOT_READY if any("starting" in fact for fact in report.evidence) else _EXIT
+        if any("while it was starting" in fact for fact in report.evidence):
+            return _NOT_READY
+        native = any(fact.startswith("exit() of the C library") for fact in report.evidence)
+        return _NATIVE_EXIT if native else _EXIT
     return _ADVICE_BY_SIGNAL.get(report.signal or "", _AGAIN)
 
 
@@ -230,6 +236,22 @@ def _evidence(report: CrashReport) -> str:
     return ", ".join(facts)
 
 
+def _folded(stack: str) -> str:
+    """A stack with runs of equal lines, as a recursion leaves them, made short."""
+    lines: list[str] = []
+    last, count = None, 0
+    for line in (*stack.splitlines(), None):
+        if line == last:
+            count += 1
+            continue
+        if last is not None:
+            lines.append(last)
+        if count > 1:
+            lines.append(f"  (the same line {count - 1} more times)" if count > 2 else str(last))
+        last, count = line, 1
+    return "\n".join(lines)
+
+
 def crash_text(report: CrashReport) -> str:
     """The message of a `TerminatedWorkerError`: what happened, the evidence, what to do."""
     if report.started:
@@ -246,7 +268,7 @@ def crash_text(report: CrashReport) -> str:
         lines.append(f"Evidence: {evidence}.")
     lines.extend(f"- {fact}" for fact in report.evidence)
     if report.python_stack:
-        lines.append(f"Python stack of the worker:\n{report.python_stack.rstrip()}")
+        lines.append(f"Python stack of the worker:\n{_folded(report.python_stack.rstrip())}")
     if report.stderr_tail:
         lines.append(f"The end of its standard error:\n{report.stderr_tail.rstrip()}")
     lines.append(report.advice)

@@ -8,7 +8,7 @@ multiprocessing takes both over when it is imported.
 
 import os
 import sys
-import threading
+from _thread import allocate_lock
 
 from . import _helper_process, _launch
 from ._import_hooks import after_import
@@ -23,7 +23,7 @@ _PROGRAM = (
     "from multiprocessing.resource_tracker import main;main({fd})"
 )
 
-_lock = threading.Lock()
+_lock = allocate_lock()
 _reader: int | None = None
 _writer: int | None = None
 _pid: int | None = None
@@ -48,11 +48,16 @@ def share() -> "tuple[int, int | None]":
         return _writer, _pid
 
 
+def adopt(descriptor: int, pid: "int | None") -> None:
+    """In a worker: use the tracker of the owner, over the descriptor that was placed here."""
+    global _reader, _writer, _pid
+    _reader, _writer, _pid = None, descriptor, pid
+    after_import(_MODULE, _hand_over)
+
+
 def launch() -> None:
     """Start the tracker's process if it is still to be started. Messages have waited in its pipe."""
     global _reader, _pid
-    if _reader is None:
-        return
     with _lock:
         if _reader is None:
             return

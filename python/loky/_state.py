@@ -1,8 +1,10 @@
 """Facts of this process that every part of the package may read: whether it is a worker, how deep.
 
-Owned by the worker's start (`_world`), which sets them once. A leaf: it imports nothing, so that a
+Owned by the worker's start (`_world`), which sets them once. A leaf: it imports nothing that costs, so that a
 worker can have it before anything else is loaded.
 """
+
+from os import environ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,14 +17,23 @@ depth = 0
 identity: tuple[int, ...] = ()
 """The numbers in the name of this worker, outermost first: `LokyProcess-1:3` has `(1, 3)`."""
 
-result_reducers: dict[type, object] | None = None
+worker_pid: int | None = None
+"""Process id of this worker; a fork that a task makes still has its parent's."""
+
+helper_pid: int | None = None
+"""In a worker: process id of the helper that started it."""
+
+result_reducers: "dict[type, Callable[[Any], Any]] | None" = None
 """In a worker: the reducers for what it sends back, by exact type."""
 
 tracker: tuple[int | None, int | None] | None = None
 """In a worker: descriptor and process id of the resource tracker that it shares with its owner."""
 
-pickler_name: str | None = None
+pickler_name: str | None = environ.get("LOKY_PICKLER") or None
 """Module of the pickler that is chosen in place of `cloudpickle`; see `_pickler_choice`."""
+
+if pickler_name == "cloudpickle":
+    pickler_name = None
 
 registered_reducers: "dict[type, Callable[[Any], Any]]" = {}
 """Reducers that every pickler of this package uses, by exact type."""

@@ -7,7 +7,7 @@ state now, which comes as the setup. Runs once per worker, in the worker; it nev
 import os
 import sys
 
-from . import _alias, _state
+from . import _alias, _standard_tracker, _state
 from ._import_hooks import after_import
 
 TYPE_CHECKING = False
@@ -35,6 +35,7 @@ def enter(setup: "Setup", worker_number: int) -> None:
     _enter_aliases(setup["aliases"])
     _replace_main()
     _state.depth = setup["depth"]
+    _state.worker_pid, _state.helper_pid = os.getpid(), os.getppid()
     _state.identity = (*setup["identity"], setup["first_number"] + worker_number)
     reload_process_values()
     _present(setup)
@@ -138,9 +139,7 @@ def _present(setup: "Setup") -> None:
         _follow_logging(setup["logging"])
     _state.tracker = setup["trackers"][0]
     after_import(f"{__package__}.backend.resource_tracker", _share_own_tracker)
-    after_import(
-        "multiprocessing.resource_tracker", lambda module: _share_tracker(module, setup["trackers"][1])
-    )
+    _standard_tracker.adopt(*setup["trackers"][1])
 
 
 def _identify(module: "Any", setup: "Setup") -> None:
@@ -210,8 +209,3 @@ def _follow_logging(logging_state: "tuple[int, bool, str | None]") -> None:
 def _share_own_tracker(module: "Any") -> None:
     """Use the resource tracker of the owner, also where the helper had imported the module."""
     module._resource_tracker._fd, module._resource_tracker._pid = _state.tracker or (None, None)
-
-
-def _share_tracker(module: "Any", tracker: "tuple[int, int | None]") -> None:
-    """Use multiprocessing's resource tracker of the owner, over the descriptor that was placed here."""
-    module._resource_tracker._fd, module._resource_tracker._pid = tracker

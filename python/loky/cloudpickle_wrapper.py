@@ -58,6 +58,7 @@ class CallableObjectWrapper(CloudpickledObjectWrapper):
     """The wrapper of what can be called."""
 
     def __call__(self, *args: "Any", **kwargs: "Any") -> "Any":
+        """Call the object."""
         return self._obj(*args, **kwargs)
 
 

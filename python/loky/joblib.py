@@ -65,7 +65,8 @@ def _take_over() -> None:
         replacements[id(copy)] = real
         _pair_names(copy, real, replacements)
     _carry_over_deleters(copies)
-    setattr(sys.modules[PLACE.rpartition(".")[0]], "loky", sys.modules[_OURS])
+    externals: Any = sys.modules[PLACE.rpartition(".")[0]]
+    externals.loky = sys.modules[_OURS]
     for name, module in list(sys.modules.items()):
         if (name == "joblib" or name.startswith("joblib.")) and module is not None:
             _rebind(module, replacements)

@@ -163,6 +163,7 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         preload: "Sequence[str]" = (),
         mp_context: "Any" = None,
         max_tasks_per_child: int | None = None,
+        capture_stderr: bool = False,
     ) -> None:
         self._max_workers = _check_workers(max_workers)
         if context is not None and mp_context is not None:
@@ -194,6 +195,7 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
             preload=(preload,) if isinstance(preload, str) else tuple(preload),
             max_tasks_per_worker=_check_tasks_per_child(max_tasks_per_child),
             context=context,
+            capture_stderr=bool(capture_stderr),
         )
         self._own_result_queue: Any = None
         self._flags = _pool.ExecutorFlags()

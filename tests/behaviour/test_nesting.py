@@ -29,7 +29,7 @@ def test_each_level_counts_one(levels):
 
 
 def test_the_default_limit_is_ten():
-    assert int(os.environ.get("LOKY_MAX_DEPTH", 10)) == process_executor.MAX_DEPTH
+    assert int(os.environ.get("LOKY_MAX_DEPTH", "10")) == process_executor.MAX_DEPTH
 
 
 LIMITED = """
@@ -69,7 +69,6 @@ def test_a_worker_is_no_daemon_and_its_processes_have_nested_names(pool):
             return executor.submit(lambda: multiprocessing.current_process().name).result()
 
     executor = pool(1)
-    outer_name = next(iter(executor._processes.values()), None)
     name = executor.submit(inner).result()
     outer_name = next(iter(executor._processes.values())).name
     assert name == f"{outer_name}:1"

@@ -21,9 +21,8 @@ def test_results_that_are_kept_stay_what_they_were(pool):
     kept = {}
     for round_number in range(12):
         seeds = range(round_number * 10, round_number * 10 + 10)
-        for seed, result in zip(seeds, executor.map(filled, seeds), strict=True):
-            if seed % 3 == 0:
-                kept[seed] = result
+        results = zip(seeds, executor.map(filled, seeds), strict=True)
+        kept.update((seed, result) for seed, result in results if seed % 3 == 0)
         for seed, result in kept.items():
             assert np.array_equal(result, filled(seed)), seed
 

@@ -42,9 +42,16 @@ def test_submit_and_map_after_a_shutdown_are_refused(pool):
 
 
 def test_the_with_block_shuts_down_and_swallows_nothing():
-    with pytest.raises(LookupError), ProcessPoolExecutor(1) as executor:
-        future = executor.submit(tasks.identity, 1)
-        raise LookupError
+    used = []
+
+    def use():
+        with ProcessPoolExecutor(1) as executor:
+            used.extend((executor, executor.submit(tasks.identity, 1)))
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        use()
+    executor, future = used
     assert future.result(0) == 1
     assert executor._flags.shutdown
 

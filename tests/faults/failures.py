@@ -50,6 +50,12 @@ DIED_IDLE = Failure(
     recover=Others.REPLACED,
     breaks=Others.BROKEN,
 )
+INTERRUPTED_IDLE = Failure(
+    what="an idle worker is interrupted (`SIGINT`)",
+    future="nobody is blamed",
+    recover=Others.UNTOUCHED,
+    breaks=Others.UNTOUCHED,
+)
 FRUITLESS = Failure(
     what="workers die before doing any work, again and again",
     future="`BrokenProcessPool`, cause the last death",
@@ -144,6 +150,7 @@ FAILURES = (
     RESULT_UNREADABLE,
     DIED_RUNNING,
     DIED_IDLE,
+    INTERRUPTED_IDLE,
     FRUITLESS,
     INITIALIZER,
     INITIALIZER_UNPICKLABLE,

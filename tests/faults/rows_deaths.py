@@ -8,8 +8,8 @@ from typing import Any
 
 from loky import BrokenProcessPool, TerminatedWorkerError
 from tests.faults import tasks, values
-from tests.faults.failures import DIED_IDLE, DIED_RUNNING, FRUITLESS, PROTOCOL
-from tests.faults.stage import Stage, state_of
+from tests.faults.failures import DIED_IDLE, DIED_RUNNING, FRUITLESS, INTERRUPTED_IDLE, PROTOCOL
+from tests.faults.stage import Stage, pending_signals, state_of
 from tests.faults.table import Gives, Raises, Row
 
 LARGE_BYTES = 32 * 1024 * 1024
@@ -67,6 +67,17 @@ def _kill_idle(stage: Stage) -> None:
     stage.victim = stage.idle
     stage.notes["process"] = stage.executor._processes[stage.victim.pid]
     stage.kill(stage.victim)
+
+
+def _interrupt_idle(stage: Stage) -> None:
+    stage.victim = stage.idle
+    stage.kill(stage.victim, signal.SIGINT)
+
+
+def _interrupt_was_taken(stage: Stage) -> None:
+    """The signal does not wait any more, and the worker goes on."""
+    stage.until(lambda: not pending_signals(stage.victim.pid) & 1 << signal.SIGINT - 1)
+    assert not stage.victim.gone(0)
 
 
 def _worker_is_known_to_be_dead(stage: Stage) -> None:
@@ -241,6 +252,13 @@ ROWS = [
         provoke=_kill_idle,
         gets=None,
         proof=_worker_is_known_to_be_dead,
+    ),
+    Row(
+        name="an-idle-worker-is-interrupted",
+        failure=INTERRUPTED_IDLE,
+        provoke=_interrupt_idle,
+        gets=None,
+        proof=_interrupt_was_taken,
     ),
     Row(
         name="the-worker-is-killed-while-small-tasks-are-on-their-way",

@@ -86,7 +86,8 @@ def _with_executable(path: str) -> Any:
         own = sys.executable
         sys.executable = path
         try:
-            return stage.submit(tasks.give, 1)
+            # In the mode `break` the zygote may be over before the first task is there.
+            return stage.attempt(stage.submit, tasks.give, 1)
         finally:
             sys.executable = own
 

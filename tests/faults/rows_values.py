@@ -378,6 +378,19 @@ INITIALIZERS = [
         cold=True,
     ),
     Row(
+        name="the-initializer-cannot-be-pickled",
+        failure=failures.INITIALIZER_UNPICKLABLE,
+        provoke=submits(tasks.give, 1),
+        gets=Raises(
+            kind=BrokenProcessPool,
+            text=("could not be pickled",),
+            fields={"__cause__": lambda error: "cannot pickle '_thread.lock'" in str(error)},
+        ),
+        proof=_nobody_started,
+        options=lambda stage: {"initializer": lambda lock=_LOCK: lock},
+        cold=True,
+    ),
+    Row(
         name="the-initializer-hangs-until-the-pool-is-killed",
         failure=failures.KILLED_BY_SHUTDOWN,
         provoke=_kill_pool_in_initializer,

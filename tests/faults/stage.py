@@ -126,15 +126,13 @@ class Stage:
         return future
 
     def attempt(self, submit: Callable[..., Future[Any]], *args: Any) -> Future[Any]:
-        """A future with what the call itself raises; raising is what it was to do."""
-        refused: Future[Any] = Future()
+        """The future that the call gives, or one with what the call itself raises."""
         try:
-            submit(*args)
+            return submit(*args)
         except Exception as error:
+            refused: Future[Any] = Future()
             refused.set_exception(error)
-        else:
-            refused.set_result("it was accepted")
-        return refused
+            return refused
 
     def statistic(self, name: str) -> int:
         """One of the counts of the engine."""
@@ -382,6 +380,16 @@ def state_of(pid: int) -> str:
     except OSError:
         return "-"
     return text.rpartition(")")[2].split()[0]
+
+
+def pending_signals(pid: int) -> int:
+    """The signals that wait to be taken by a process, as bits."""
+    found = 0
+    for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
+        name, _, value = line.partition(":")
+        if name in ("SigPnd", "ShdPnd"):
+            found |= int(value, 16)
+    return found
 
 
 @contextlib.contextmanager

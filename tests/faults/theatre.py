@@ -9,8 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.faults.stage import Stage
+from tests.faults.stage import WAIT_S, Stage
 from tests.faults.table import Others, Row
+from tests.support import census
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_S = 25
@@ -73,11 +74,15 @@ def _main(name: str, mode: str, launcher: str, folder: str) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS_MAX, hard))
     (row,) = [row for row in ROWS if row.name == name]
+    before = census.take()
     stage = Stage(mode, launcher, Path(folder), row.options, lambda: "")
     try:
         play(row, stage)
     finally:
         stage.close()
+    del stage
+    left = census.settle(before, WAIT_S)
+    assert not left, "left behind:\n  " + "\n  ".join(left)
     sys.stdout.write("as told\n")
 
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from tests.support import programs
-from tests.support.gates import Gate
+from tests.support import programs, tasks
+from tests.support.gates import Gate, pass_gate
 
 BACK_S = 1.0
 """How long the program may take to notice."""
@@ -142,10 +142,11 @@ print(type(future.exception()).__name__, type(future.exception().__cause__).__na
     assert errors == ""
 
 
-def test_idle_workers_are_not_disturbed(interrupted):
+@pytest.mark.parametrize("mode", ["recover", "break"])
+def test_idle_workers_are_not_disturbed(interrupted, mode):
     """In the original loky an idle worker takes the pool with it."""
     program = (
-        PROLOGUE
+        PROLOGUE.replace("Executor(2)", f"Executor(2, on_crash={mode!r})")
         + """
 executor.submit(pow, 2, 3).result()
 before = sorted(executor._processes)
@@ -188,14 +189,14 @@ print("usable", executor.submit(pow, 2, 3).result(), flush=True)
 STARTING = (
     PROLOGUE
     + """
-import signal, threading
+import signal
+signal.signal(signal.SIGALRM, {handler})
 count = 0
 for delay in range(25):
-    executor = loky.ProcessPoolExecutor(2)
+    executor = loky.ProcessPoolExecutor(2, on_crash="{mode}")
     signal.setitimer(signal.ITIMER_REAL, 0.0005 + delay * 0.003)
     try:
-        future = executor.submit(tasks.identity, 1)
-        future.result()
+        executor.submit(tasks.identity, 1).result()
         time.sleep(20)
     except KeyboardInterrupt:
         count += 1
@@ -206,14 +207,20 @@ for delay in range(25):
 print(count)
 """
 )
+HANDLERS = {
+    "program": "signal.default_int_handler",
+    "group": "lambda *_: os.killpg(0, signal.SIGINT)",
+}
 
 
-def test_an_interrupt_at_any_point_of_the_start_leaves_a_usable_pool(gate):
-    program = STARTING.replace(
-        "count = 0\n", "count = 0\nsignal.signal(signal.SIGALRM, signal.default_int_handler)\n"
-    )
-    result = programs.run("-c", program, gate.folder, limit_s=60)
-    assert (result.lines, result.errors, result.status) == (["25"], "", 0)
+@pytest.mark.parametrize("mode", ["recover", "break"])
+@pytest.mark.parametrize("whom", HANDLERS)
+def test_an_interrupt_at_any_point_of_the_start_leaves_a_usable_pool(gate, whom, mode):
+    """Neither the program nor a worker that is not ready yet takes harm."""
+    process = programs.start("-c", STARTING.format(handler=HANDLERS[whom], mode=mode), gate.folder)
+    with programs.ended_after(process):
+        output, errors = process.communicate(timeout=60)
+    assert (output, errors, process.returncode) == ("25\n", "", 0)
 
 
 def test_a_program_that_does_not_catch_it_ends_with_one_traceback(interrupted):
@@ -282,6 +289,31 @@ def test_ctrl_c_in_a_session_on_a_terminal_keeps_the_pool():
             terminal.expect(">>> ")
 
 
+def test_interrupts_of_a_group_whose_workers_are_leaving_are_not_heard_of(gate):
+    program = (
+        PROLOGUE
+        + """
+import signal
+for delay in range(30):
+    executor = loky.ProcessPoolExecutor(2)
+    executor.submit(pow, 2, 3).result()
+    executor.shutdown(wait=False)
+    time.sleep(delay * 0.0005)
+    try:
+        os.killpg(0, signal.SIGINT)
+        time.sleep(20)
+    except KeyboardInterrupt:
+        pass
+    executor.shutdown()
+print("done")
+"""
+    )
+    process = programs.start("-c", program, gate.folder)
+    with programs.ended_after(process):
+        output, errors = process.communicate(timeout=60)
+    assert (output, errors, process.returncode) == ("done\n", "", 0)
+
+
 def test_a_program_that_ignores_interrupts_has_workers_that_do(interrupted):
     program = (
         "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
@@ -298,9 +330,6 @@ print(future.result())
 
 
 def test_an_interrupt_of_a_worker_alone_is_the_error_of_its_task(gate, pool):
-    from tests.support import tasks
-    from tests.support.gates import pass_gate
-
     executor = pool(1)
     future = executor.submit(pass_gate, gate.folder)
     (worker,) = gate.wait_begun()
@@ -309,20 +338,18 @@ def test_an_interrupt_of_a_worker_alone_is_the_error_of_its_task(gate, pool):
     assert executor.submit(tasks.pid).result() == worker
 
 
-def test_an_interrupt_of_an_idle_worker_changes_nothing(pool):
-    from tests.support import tasks
-
-    executor = pool(1)
+@pytest.mark.parametrize("mode", ["recover", "break"])
+def test_an_interrupt_of_an_idle_worker_changes_nothing(pool, mode):
+    executor = pool(1, on_crash=mode)
     worker = executor.submit(tasks.pid).result()
     for _ in range(20):
         os.kill(worker, signal.SIGINT)
     assert executor.submit(tasks.pid).result() == worker
 
 
-def test_interrupts_between_short_tasks_lose_no_answer(pool):
-    from tests.support import tasks
-
-    executor = pool(1)
+@pytest.mark.parametrize("mode", ["recover", "break"])
+def test_interrupts_between_short_tasks_lose_no_answer(pool, mode):
+    executor = pool(1, on_crash=mode)
     worker = executor.submit(tasks.pid).result()
     for number in range(300):
         future = executor.submit(tasks.identity, number)

@@ -42,7 +42,8 @@ def test_the_python_stack_stands_before_the_advice():
 
 def test_a_kill_from_outside_claims_no_cause_without_evidence():
     assert text(signal="SIGKILL", exitcode=-9) == (
-        "The worker process that ran this task was killed by SIGKILL from outside; possibly out of memory. "
+        "The worker process that ran this task was killed by SIGKILL, which this pool did not send; possibly "
+        "out of memory. "
         "The exit codes of the workers are {SIGKILL(-9)}.\n"
         f"{EVIDENCE}\n"
         "Look into the kernel's log (dmesg) for an out-of-memory kill; fewer workers or smaller tasks need "
@@ -77,7 +78,7 @@ def test_a_task_that_another_ones_crash_costs():
         ({"cause": "protocol", "signal": None, "exitcode": None}, "sent bytes that are no message"),
         ({"cause": "zygote", "signal": None, "exitcode": None}, "the process that starts the workers died"),
         ({"cause": "killed", "signal": "SIGKILL", "exitcode": -9}, "at the request of this program"),
-        ({"signal": "SIGTERM", "exitcode": -15}, "was ended by SIGTERM from outside"),
+        ({"signal": "SIGTERM", "exitcode": -15}, "was ended by SIGTERM, which this pool did not send"),
     ],
 )
 def test_other_causes(facts, sentence):
@@ -104,7 +105,9 @@ def test_a_report_is_frozen_and_becomes_plain_values():
     report = _exceptions.terminated(FACTS, "f").report
     with pytest.raises(AttributeError):
         report.pid = 1
-    assert json.loads(json.dumps(report.as_dict())) == {**FACTS, "task": "f"}
+    plain = json.loads(json.dumps(report.as_dict()))
+    assert {**plain, **FACTS, "task": "f"} == plain
+    assert set(plain) - set(FACTS) == {"task", "stderr_tail", "evidence", "advice"}
     assert type(report.as_dict()["cause"]) is str
     assert report.cause == "signal"
 

@@ -335,7 +335,6 @@ def test_the_hook_that_waits_is_looked_up_at_each_step(executor, engines):
         ({"initializer": 1}, TypeError, "initializer must be a callable"),
         ({"on_crash": "ignore"}, ValueError, "'recover', 'break'"),
         ({"launcher": "fork"}, ValueError, "'zygote', 'exec'"),
-        ({"context": "fork"}, ValueError, "fork"),
         ({"context": "thread"}, ValueError, "'thread'"),
         ({"max_tasks_per_child": 0}, ValueError, "max_tasks_per_child must be >= 1"),
         ({"max_tasks_per_child": 1.5}, TypeError, "max_tasks_per_child must be an integer"),

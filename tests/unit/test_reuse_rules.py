@@ -1,6 +1,7 @@
 """When a thread's executor is reused, and when it is replaced. No task is submitted, so nothing starts."""
 # ruff: noqa: SLF001  # a joblib executor derives from the private class, as one does here
 
+import multiprocessing
 import threading
 
 import numpy as np
@@ -117,7 +118,7 @@ def test_the_slot_can_be_read_under_its_old_names():
     [
         ({"max_workers": 0}, "max_workers must be greater than 0, got 0."),
         ({"context": "nothing"}, "'nothing'"),
-        ({"context": "fork"}, "fork"),
+        ({"context": multiprocessing.get_context("fork")}, "fork"),
     ],
 )
 def test_wrong_arguments_leave_the_slot_alone(arguments, text):

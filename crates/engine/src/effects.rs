@@ -365,6 +365,7 @@ impl State {
 
     fn break_pool(&mut self, reason: BreakReason) {
         let breakage = self.breakage(reason);
+        self.broke = Some(Arc::clone(&breakage));
         self.front.deliver(Delivery::Broke(breakage));
         for (worker, _) in std::mem::take(&mut self.setup.waiting) {
             self.events

@@ -24,6 +24,7 @@ use crate::driver;
 use crate::error::EngineError;
 use crate::front::{Front, TaskPayload};
 use crate::launcher::Setup;
+use crate::report::Breakage;
 use crate::state::{Phase, State, TaskEntry};
 
 /// What the callers and the poll loop share.
@@ -246,6 +247,13 @@ impl Pool {
             state.feed(Event::CancelRequested { task });
             Ok(!state.tasks.contains_key(&task))
         })
+    }
+
+    /// What is known of the break; `None` while the pool is whole.
+    pub fn breakage(&self) -> Option<Arc<Breakage>> {
+        self.is_own()
+            .then(|| self.shared.lock().broke.clone())
+            .flatten()
     }
 
     /// Whether a worker has begun a task.

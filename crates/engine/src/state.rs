@@ -21,7 +21,7 @@ use crate::config::PoolConfig;
 use crate::evidence::Witness;
 use crate::front::{Buffer, Delivery, Front, TaskEnd};
 use crate::launcher::{LauncherProcess, Setup};
-use crate::report::CrashReport;
+use crate::report::{Breakage, CrashReport};
 use crate::segments::{Placed, TaskSegments};
 
 /// While segments are free, the loop looks this often whether they have aged.
@@ -108,6 +108,8 @@ pub(crate) struct State {
     /// Wakes the loop; there while the loop runs.
     pub(crate) wake: Option<Arc<Wake>>,
     pub(crate) fault: Option<String>,
+    /// What is known of the break, for those who are refused because of it.
+    pub(crate) broke: Option<Arc<Breakage>>,
     /// How the last launcher that died came to its end.
     pub(crate) launcher_fact: Option<String>,
     pub(crate) witness: Witness,
@@ -141,6 +143,7 @@ impl State {
             resizing: false,
             wake: None,
             fault: None,
+            broke: None,
             launcher_fact: None,
             witness: Witness::default(),
             passing: Arc::default(),
@@ -205,13 +208,14 @@ impl State {
             return;
         }
         self.fault = Some(text.to_owned());
-        let breakage = Arc::new(crate::report::Breakage {
+        let breakage = Arc::new(Breakage {
             reason: loky_core::outcome::BreakReason::LauncherDied,
             report: None,
             initializer: None,
             fault: self.fault.clone(),
             launcher_fact: None,
         });
+        self.broke = Some(Arc::clone(&breakage));
         self.front.deliver(Delivery::Broke(Arc::clone(&breakage)));
         let tasks: Vec<TaskId> = self.tasks.keys().copied().collect();
         for task in tasks {

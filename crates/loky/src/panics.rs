@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_hook};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::failure::Failure;
@@ -28,6 +29,9 @@ impl From<Caught> for Failure {
     }
 }
 
+/// Something has been written down that no death has followed yet.
+static HAS_WORDS: AtomicBool = AtomicBool::new(false);
+
 /// Where the parent reads what was said last, should the process not survive it.
 static LAST_WORDS: Mutex<Option<File>> = Mutex::new(None);
 
@@ -46,6 +50,7 @@ pub(crate) fn watch() {
     let before = take_hook();
     set_hook(Box::new(move |info| {
         let said = describe(info);
+        HAS_WORDS.store(true, Ordering::Relaxed);
         write_last_words(&format!("panicked: {}\n{}", said.message, said.backtrace));
         if WATCHED.get() {
             SAID.set(Some(said));
@@ -61,9 +66,12 @@ pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, Caught> {
     let was_watched = WATCHED.replace(true);
     let done = catch_unwind(AssertUnwindSafe(work));
     WATCHED.set(was_watched);
-    done.map_err(|payload| {
-        // It was survived, so it is no part of whatever ends this process later.
+    // Whatever this thread or another one said was survived, so it is no part of what ends this
+    // process later.
+    if HAS_WORDS.swap(false, Ordering::Relaxed) {
         write_last_words("");
+    }
+    done.map_err(|payload| {
         // `resume_unwind` calls no hook.
         let said = SAID.take();
         said.unwrap_or_else(|| Caught {

@@ -82,7 +82,8 @@ fn write_package(folder: &Path) -> std::io::Result<()> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let manifest = format!(
         "[package]\nname = \"refusals\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
-         [dependencies]\nloky = {{ path = {here:?} }}\n\n[workspace]\n"
+         [dependencies]\nloky = {{ path = \"{}\" }}\n\n[workspace]\n",
+        here.display()
     );
     std::fs::write(folder.join("Cargo.toml"), manifest)?;
     // The versions that this workspace has chosen are those that are there without a network.

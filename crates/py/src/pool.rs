@@ -190,6 +190,14 @@ impl Pool {
             .map_err(to_python)
     }
 
+    /// What is known of the break, as the manager thread is told it; `None` while the pool is whole.
+    fn breakage<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let breakage = self.engine.breakage();
+        breakage
+            .map(|breakage| deliveries::breakage_dict(py, &breakage))
+            .transpose()
+    }
+
     /// Whether a worker has begun a task.
     fn started(&self, task: u64) -> bool {
         self.engine.has_started(TaskId(task))

@@ -255,12 +255,14 @@ const _: () = {
     const _: fn() -> io::Result<Vec<i32>> = crate::process::children_of_self;
     const _: fn(i32) -> io::Result<Vec<i32>> = crate::process::children_of;
     const _: fn() -> bool = crate::process::has_children_lists;
+    const _: fn(i32, &str) -> bool = crate::process::was_given;
     const _: fn() -> io::Result<usize> = crate::process::thread_count;
     const _: fn(RawFd, &[RawFd]) -> io::Result<()> = crate::process::close_from;
     const _: fn() -> u32 = crate::process::umask_of_self;
     const _: fn(i32) -> ! = crate::process::exit_now;
 
     const _: i32 = crate::lifeline::LIFELINE_SIGNAL;
+    const _: &str = crate::lifeline::LET_LIVE_VARIABLE;
     const _: fn(i32) -> io::Result<()> = crate::lifeline::arm_lifeline;
 
     type Received = VecDeque<Option<OwnedFd>>;

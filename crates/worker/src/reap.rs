@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use loky_sys::lifeline::LET_LIVE_VARIABLE;
 use loky_sys::pidfd;
 use loky_sys::process::{self, Reaped};
 use loky_sys::signal::SIGKILL;
@@ -39,6 +40,10 @@ pub(crate) struct Family {
     residents: BTreeSet<i32>,
     /// Orphans that were sent SIGKILL and have not been waited for.
     doomed: BTreeSet<i32>,
+    /// Orphans that a task has meant to live on, by the variable that they were executed with.
+    spared: BTreeSet<i32>,
+    /// That variable, with the number of this process: a worker of another pool means others.
+    let_live: String,
     /// Readable when the process is over; a child without one is asked for at intervals.
     pidfds: BTreeMap<i32, OwnedFd>,
     residents_known: bool,
@@ -52,6 +57,8 @@ impl Family {
             workers: BTreeMap::new(),
             residents: BTreeSet::new(),
             doomed: BTreeSet::new(),
+            spared: BTreeSet::new(),
+            let_live: format!("{LET_LIVE_VARIABLE}={}", process::pid()),
             pidfds: BTreeMap::new(),
             residents_known: false,
             listing_due: false,
@@ -109,6 +116,7 @@ impl Family {
         while let Some(reaped) = process::wait_any()? {
             self.pidfds.remove(&reaped.pid);
             self.doomed.remove(&reaped.pid);
+            self.spared.remove(&reaped.pid);
             self.listing_due |= !self.residents.remove(&reaped.pid);
             if let Some(member) = self.workers.remove(&reaped.pid) {
                 deaths.push(Death {
@@ -151,8 +159,14 @@ impl Family {
         self.kill_orphans();
     }
 
-    /// Sends SIGKILL to an orphan. Whether that is news.
+    /// Sends SIGKILL to an orphan, unless it is meant to live. Whether that is news.
     fn doom(&mut self, pid: i32) -> bool {
+        if self.spared.contains(&pid) {
+            return false;
+        }
+        if process::was_given(pid, &self.let_live) {
+            return self.spared.insert(pid);
+        }
         let news = process::kill(pid, SIGKILL).is_ok() && self.doomed.insert(pid);
         if news {
             self.watch(pid);
@@ -165,6 +179,16 @@ impl Family {
         if let Ok(Some(pidfd)) = pidfd::open(pid) {
             self.pidfds.insert(pid, pidfd);
         }
+    }
+
+    /// Whether nobody is left but those who are meant to live.
+    pub(crate) fn is_over(&self) -> bool {
+        // The kernel is asked, for a listing of children may have been impossible.
+        if !process::has_children().unwrap_or(true) {
+            return true;
+        }
+        let only_spared = |children: Vec<i32>| children.iter().all(|pid| self.spared.contains(pid));
+        !self.spared.is_empty() && process::children_of_self().is_ok_and(only_spared)
     }
 
     /// What to poll for readability: readable means that somebody has ended.

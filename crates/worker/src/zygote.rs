@@ -378,8 +378,7 @@ impl Zygote {
     fn stop(&mut self, deadline_ns: u64) -> Result<Option<Order>, WorkerError> {
         self.reap()?;
         self.flush()?;
-        // The kernel is asked, for a listing of children may have been impossible.
-        let over = !process::has_children().unwrap_or(true) && self.outbox.is_empty();
+        let over = self.family.is_over() && self.outbox.is_empty();
         let left_ns = deadline_ns.saturating_sub(clock::monotonic_ns());
         if over || left_ns == 0 {
             self.stage = Stage::Stopped;

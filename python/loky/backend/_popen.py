@@ -7,7 +7,8 @@ from io import BytesIO
 from multiprocessing import context, popen_spawn_posix, util
 from multiprocessing import resource_tracker as standard_tracker
 
-from .. import _launch
+from loky import _launch
+
 from . import resource_tracker, spawn
 from .reduction import dump
 
@@ -32,14 +33,15 @@ class Popen(popen_spawn_posix.Popen):
 
     def _launch(self, process_obj: "Any") -> None:
         own, standard = resource_tracker.getfd(), standard_tracker.getfd()
-        self._fds: list[int] = [own, standard]
+        assert standard is not None
+        self._fds = [own, standard]
         stream = BytesIO()
-        context.set_spawning_popen(self)  # type: ignore[attr-defined]
+        context.set_spawning_popen(self)
         try:
             dump(spawn.get_preparation_data(process_obj), stream)
             dump(process_obj, stream)
         finally:
-            context.set_spawning_popen(None)  # type: ignore[attr-defined]
+            context.set_spawning_popen(None)
         reader, writer = os.pipe()
         opened = [writer]
         try:
@@ -57,20 +59,19 @@ class Popen(popen_spawn_posix.Popen):
 
     def _execute(self, process_obj: "Any", program: str, opened: "list[int]") -> int:
         """Start the interpreter; the descriptor that becomes readable at its end."""
-        end = None
-        if not hasattr(os, "pidfd_open"):
-            # The child holds the other end of this pipe and nobody else does.
-            watched, end = os.pipe()
-            opened.append(watched)
-            self._fds.append(end)
-        try:
-            self.pid = _start(program, dict.fromkeys(self._fds), getattr(process_obj, "env", {}))
-        finally:
-            if end is not None:
-                os.close(end)
-        if end is None:
+        environment = getattr(process_obj, "env", {})
+        if hasattr(os, "pidfd_open"):
+            self.pid = _start(program, dict.fromkeys(self._fds), environment)
             watched = os.pidfd_open(self.pid)
             opened.append(watched)
+            return watched
+        # The child holds the other end of this pipe and nobody else does.
+        watched, end = os.pipe()
+        opened.append(watched)
+        try:
+            self.pid = _start(program, dict.fromkeys((*self._fds, end)), environment)
+        finally:
+            os.close(end)
         return watched
 
 

@@ -35,7 +35,7 @@ def delete_folder(name: str) -> None:
 
 def delete_semaphore(name: str) -> None:
     """Delete a named semaphore."""
-    from _multiprocessing import sem_unlink
+    from _multiprocessing import sem_unlink  # type: ignore[import-not-found]
 
     sem_unlink(name)
 

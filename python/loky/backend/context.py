@@ -9,7 +9,7 @@ import multiprocessing.context as standard
 import warnings
 from multiprocessing.context import BaseContext
 
-from .._cpu_count import (
+from loky._cpu_count import (
     _count_physical_cores,
     _count_physical_cores_linux,
     _count_physical_cores_win32,
@@ -20,6 +20,7 @@ from .._cpu_count import (
     cpu_count,
     physical_cores_cache,
 )
+
 from .process import LokyInitMainProcess, LokyProcess
 
 TYPE_CHECKING = False
@@ -67,7 +68,7 @@ def get_context(method: str | None = None) -> "Any":
             stacklevel=2,
         )
     try:
-        return standard._default_context.get_context(method)  # type: ignore[attr-defined]
+        return standard._default_context.get_context(method)
     except ValueError:
         raise ValueError(f"Unknown context {method!r}. It must be one of {START_METHODS}.") from None
 
@@ -100,8 +101,8 @@ class LokyContext(BaseContext):
     """Starts processes as fresh interpreters that do not import the main script."""
 
     _name = "loky"
-    Process = LokyProcess
-    cpu_count = staticmethod(cpu_count)  # type: ignore[assignment]
+    Process: type[LokyProcess] = LokyProcess
+    cpu_count = staticmethod(cpu_count)
 
     def Queue(self, maxsize: int = 0, reducers: "Reducers | None" = None) -> "Any":  # noqa: N802
         """A queue that pickles in a thread of its own."""

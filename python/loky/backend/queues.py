@@ -51,11 +51,11 @@ class Queue(queues.Queue):  # type: ignore[type-arg]
         self._reducers = dict(reducers or {})
 
     def __getstate__(self) -> "Any":
-        return super().__getstate__(), self._reducers  # type: ignore[misc]
+        return super().__getstate__(), self._reducers
 
     def __setstate__(self, state: "Any") -> None:
         inherited, self._reducers = state
-        super().__setstate__(inherited)  # type: ignore[misc]
+        super().__setstate__(inherited)
 
     def put(self, obj: "Any", block: bool = True, timeout: float | None = None) -> None:
         """Put an item, after waiting for room.
@@ -84,11 +84,11 @@ class SimpleQueue(queues.SimpleQueue):  # type: ignore[type-arg]
         self._reducers = dict(reducers or {})
 
     def __getstate__(self) -> "Any":
-        return super().__getstate__(), self._reducers  # type: ignore[misc]
+        return super().__getstate__(), self._reducers
 
     def __setstate__(self, state: "Any") -> None:
         inherited, self._reducers = state
-        super().__setstate__(inherited)  # type: ignore[misc]
+        super().__setstate__(inherited)
 
     def put(self, obj: "Any") -> None:
         """Put an item."""

@@ -7,8 +7,7 @@ tasks of pools take a faster road that writes the same.
 from io import BytesIO
 from pickle import HIGHEST_PROTOCOL, loads
 
-from .. import _pickler_choice
-from .._pickler_choice import (
+from loky._pickler_choice import (
     DEFAULT_ENV,
     ENV_LOKY_PICKLER,
     get_loky_pickler,
@@ -20,6 +19,8 @@ from .._pickler_choice import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from loky._pickler_choice import Reducers
 
 __all__ = [
     "DEFAULT_ENV",
@@ -38,7 +39,7 @@ __all__ = [
 def dump(
     obj: "Any",
     file: "Any",
-    reducers: "_pickler_choice.Reducers | None" = None,
+    reducers: "Reducers | None" = None,
     protocol: int | None = None,
 ) -> None:
     """Pickle an object to a file with the current pickler."""
@@ -46,7 +47,7 @@ def dump(
 
 
 def dumps(
-    obj: "Any", reducers: "_pickler_choice.Reducers | None" = None, protocol: int | None = None
+    obj: "Any", reducers: "Reducers | None" = None, protocol: int | None = None
 ) -> memoryview:
     """Pickle an object with the current pickler; the bytes, as a buffer."""
     stream = BytesIO()

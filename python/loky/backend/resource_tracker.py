@@ -11,7 +11,8 @@ import os
 import sys
 import threading
 
-from .. import _helper_process, _launch, _state
+from loky import _helper_process, _launch, _state
+
 from . import _tracker_process
 from ._tracker_process import main
 

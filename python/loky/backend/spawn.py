@@ -4,7 +4,7 @@ import os
 import sys
 from multiprocessing import spawn
 
-from .. import _alias, _state
+from loky import _alias, _state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def prepare(data: "dict[str, Any]") -> None:
     _state.depth = own.get("depth", 0)
     _state.registered_reducers.update(own.get("registered", {}))
     if "init_main_from_name" not in data and "init_main_from_path" not in data:
-        from .. import _world
+        from loky import _world
 
         _world._replace_main()
     spawn.prepare(data)

@@ -6,7 +6,7 @@ the object that made it is collected or its process ends, however that ends.
 
 import itertools
 import os
-from _multiprocessing import SemLock as _SystemSemLock
+from _multiprocessing import SemLock as _SystemSemLock  # type: ignore[import-not-found]
 from _multiprocessing import sem_unlink
 from multiprocessing import context, synchronize, util
 

@@ -85,6 +85,7 @@ fn last_words(setting: Setting) {
 fn survived(setting: Setting) {
     let pool = setting.pool(1);
     assert!(end(&pool.submit(panics::call("survived".to_owned())).unwrap()).is_err());
+    assert!(value(&pool.submit(panics_in_a_thread::call()).unwrap()));
     let report = report_of(end(&pool.submit(exits::call(9)).unwrap()).unwrap_err());
     assert_eq!(report.last_words, None);
     pool.shutdown().unwrap();

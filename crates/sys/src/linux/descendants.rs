@@ -25,6 +25,14 @@ pub(crate) struct Descendants {
     text: [u8; 1024],
 }
 
+/// The variable of those that are left alone, each with all that is below it.
+struct Spared {
+    variable: Path,
+    text: [u8; 512],
+    /// There is one.
+    any: bool,
+}
+
 impl Descendants {
     pub(crate) const fn new() -> Self {
         Self {
@@ -32,10 +40,28 @@ impl Descendants {
                 pids: [0; FOUND_MAX],
                 count: 0,
                 any: false,
+                spared: Spared {
+                    variable: Path {
+                        bytes: [0; PATH_BYTES],
+                        len: 0,
+                    },
+                    text: [0; 512],
+                    any: false,
+                },
             },
             entries: [0; 4096],
             text: [0; 1024],
         }
+    }
+
+    /// Leaves alone whoever was executed with the variable of this name and this number.
+    pub(crate) fn spare(&mut self, name: &[u8], number: i32) {
+        self.found.spared.variable = Path::new(name).text(b"=").number(number);
+    }
+
+    /// Whether the last walk met somebody who is left alone.
+    pub(crate) fn has_spared(&self) -> bool {
+        self.found.spared.any
     }
 
     /// Makes room for the two descriptors that a walk needs, by giving up the standard streams: a
@@ -118,12 +144,14 @@ struct Found {
     pids: [i32; FOUND_MAX],
     count: usize,
     any: bool,
+    spared: Spared,
 }
 
 impl Found {
     fn begin_at(&mut self, root: i32) {
         self.count = 0;
         self.any = false;
+        self.spared.any = false;
         self.note(root);
     }
 
@@ -147,7 +175,7 @@ impl Found {
     /// The number was read a moment ago out of the list of its living parent. For it to belong to a
     /// stranger by now, it would have to be waited for and given out again, after all the others.
     fn kill(&mut self, pid: i32) {
-        if pid > 1 {
+        if pid > 1 && !self.spared.has(pid) {
             call2(
                 libc::SYS_kill,
                 c_long::from(pid),
@@ -155,6 +183,48 @@ impl Found {
             );
             self.any = true;
             self.note(pid);
+        }
+    }
+}
+
+impl Spared {
+    /// Whether the process was executed with the variable. One that has ended was not.
+    fn has(&mut self, pid: i32) -> bool {
+        let Self {
+            variable,
+            text,
+            any,
+        } = self;
+        let Some(wanted) = variable.bytes.get(..variable.len).filter(|wanted| !wanted.is_empty())
+        else {
+            return false;
+        };
+        let has = is_variable_in(&Path::new(b"/proc/").number(pid).text(b"/environ"), wanted, text);
+        *any |= has;
+        has
+    }
+}
+
+/// Whether one of the texts of a file, each with a null at its end, is this one. A text may be cut in
+/// two by the end of the buffer.
+fn is_variable_in(file: &Path, wanted: &[u8], buffer: &mut [u8]) -> bool {
+    let Some(file) = file.open(0) else {
+        return false;
+    };
+    // How much of the wanted text the present one begins with; `None` if it is another.
+    let mut alike = Some(0);
+    loop {
+        let text = file.fill(libc::SYS_read, buffer);
+        if text.is_empty() {
+            return alike == Some(wanted.len());
+        }
+        for byte in text {
+            alike = match (*byte, alike) {
+                (0, Some(len)) if len == wanted.len() => return true,
+                (0, _) => Some(0),
+                (byte, Some(len)) if wanted.get(len) == Some(&byte) => Some(len + 1),
+                (_, _) => None,
+            };
         }
     }
 }
@@ -385,12 +455,26 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_is_found_whole_and_across_the_end_of_the_buffer() {
+        let file = std::env::temp_dir().join(format!("loky-variables-{}", std::process::id()));
+        std::fs::write(&file, b"A=1\0LET=42\0LET=4\0X=LET=7\0LET=99").unwrap();
+        let path = Path::new(file.to_str().unwrap().as_bytes());
+        let mut has = |wanted: &[u8]| is_variable_in(&path, wanted, &mut [0; 5]);
+        assert!(has(b"A=1") && has(b"LET=42") && has(b"LET=4") && has(b"LET=99"));
+        assert!(!has(b"LET=7") && !has(b"LET=") && !has(b"A=11") && !has(b"B"));
+        std::fs::remove_file(&file).unwrap();
+    }
+
+    #[test]
+    fn nobody_is_left_alone_unless_a_variable_is_named() {
+        let own = std::process::id().cast_signed();
+        let mut spared = Descendants::new().found.spared;
+        assert!(!spared.has(own) && !spared.any);
+    }
+
+    #[test]
     fn a_walk_remembers_no_more_than_it_has_room_for() {
-        let mut found = Found {
-            pids: [0; FOUND_MAX],
-            count: 0,
-            any: false,
-        };
+        let mut found = Descendants::new().found;
         found.begin_at(1);
         for pid in 0..5000 {
             found.note(pid);

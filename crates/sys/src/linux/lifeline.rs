@@ -17,6 +17,10 @@ use super::{lineage, process};
 /// with musl, libraries that want one take it from either end, and this one is in the middle.
 pub const LIFELINE_SIGNAL: i32 = 58;
 
+/// A process that was executed with this variable, and the number of the parent to which the lifeline
+/// is tied as its value, is left alone, and so is what is below it.
+pub const LET_LIVE_VARIABLE: &str = "LOKY_LET_LIVE";
+
 /// How often the handler looks for descendants. Killed processes need a moment to end, and one that
 /// sleeps in the kernel may need for ever: that one must not keep this process alive.
 const ROUNDS_MAX: u32 = 2000;
@@ -102,6 +106,10 @@ fn end_family(ground: &mut Descendants) -> ! {
         libc::getpid()
     };
     Descendants::make_room();
+    ground.spare(
+        LET_LIVE_VARIABLE.as_bytes(),
+        EXPECTED_PARENT.load(Ordering::Relaxed),
+    );
     let by_scan = BY_SCAN.load(Ordering::Relaxed);
     let mut empty_rounds = 0;
     for round in 0..ROUNDS_MAX {
@@ -110,7 +118,8 @@ fn end_family(ground: &mut Descendants) -> ! {
             ground.signal_other_threads(LIFELINE_SIGNAL);
         }
         let found = ground.kill_below(own, by_scan);
-        let left = reap_all();
+        // Somebody who is left alone is still a child, and no reason to wait.
+        let left = reap_all() && !ground.has_spared();
         empty_rounds = if found || left { 0 } else { empty_rounds + 1 };
         if empty_rounds == 2 {
             break;

@@ -53,6 +53,15 @@ pub fn has_children_lists() -> bool {
     lineage::has_children_lists()
 }
 
+/// Whether a process was executed with this variable in its environment (`NAME=value`). What it has
+/// changed since does not count; one that has ended or cannot be asked has none.
+pub fn was_given(pid: i32, variable: &str) -> bool {
+    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|text| {
+        text.split(|byte| *byte == 0)
+            .any(|one| one == variable.as_bytes())
+    })
+}
+
 /// How many threads this process has.
 pub fn thread_count() -> io::Result<usize> {
     Ok(Stat::of("self")?.threads)

@@ -11,6 +11,9 @@ use super::process;
 /// No signal is used here; this is one that nobody sends.
 pub const LIFELINE_SIGNAL: i32 = libc::SIGEMT;
 
+/// The variable of a process that is to be left alone.
+pub const LET_LIVE_VARIABLE: &str = "LOKY_LET_LIVE";
+
 /// How often the thread looks for children before it gives up on one that does not end.
 const ROUNDS_MAX: u32 = 2000;
 

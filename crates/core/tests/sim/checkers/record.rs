@@ -224,7 +224,7 @@ impl Record {
                     .into_iter()
                     .partition(|(_, seen)| seen.spawned);
                 self.workers = made;
-                self.abandoned = unmade;
+                self.abandoned.extend::<BTreeMap<_, _>>(unmade);
             }
             Event::TimerFired => self.armed_at_ns = None,
             Event::ResizeRequested { workers } => self.enter_resize(*workers),

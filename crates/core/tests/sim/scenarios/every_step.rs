@@ -7,7 +7,7 @@ use super::{calm, cancel_all, config, is_answered, is_broken, is_died, is_shut_d
 use crate::driver::{Driver, Failure};
 
 const TASKS: usize = 9;
-const SEEDS: u64 = 12;
+const SEEDS: u64 = 6;
 
 /// How many moves a run of these tasks takes at most when nothing happens to it.
 const MOVES: u64 = 140;
