@@ -110,6 +110,9 @@ def pool_broken(
             "The pool is broken: the initializer of a worker raised an exception, which is the cause "
             "of this one. No task has been run by that worker."
         )
+    elif why == "setup" and isinstance(cause, OSError):
+        # A helper that workers share with their owner could not be started either.
+        error = BrokenProcessPool(_spawn_text(cause.errno))
     elif why == "setup":
         error = BrokenProcessPool(
             "The pool is broken: its initializer, the arguments of that, or its reducers could not "

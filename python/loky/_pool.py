@@ -224,20 +224,23 @@ class PoolLife:
 
     def start_workers(self) -> None:
         """Give the engine what it needs to start workers, if it wants any, and wait for their pids."""
-        if not self._pool.spawning():
-            return
-        # The manager thread may have been faster.
-        if self._pool.setup_wanted():
-            self.provide_setup()
-        self._pool.wait_spawned()
-        _standard_tracker.launch()
+        if self._pool.spawning():
+            # The manager thread may have been faster.
+            if self._pool.setup_wanted():
+                self.provide_setup()
+            self._pool.wait_spawned()
+        if _standard_tracker.is_due():
+            try:
+                _standard_tracker.launch()
+            except OSError:
+                pass  # Descriptors or processes are lacking: tried again with the next task.
 
     def provide_setup(self) -> None:
         """Describe this process to new workers."""
-        from . import _surroundings
-
         options = self._options
         try:
+            from . import _surroundings
+
             setup = _surroundings.capture(
                 options.environment,
                 options.initializer,
@@ -490,9 +493,7 @@ class ManagerThread(threading.Thread):
         life = self._life
         assert life is not None
         try:
-            # When a death has to be told, there may be no descriptor left to read a module with.
-            from . import _report, _surroundings  # noqa: F401
-
+            self._prepare()
             self._work(life)
         except BaseException as error:
             life.crashed(error)
@@ -501,6 +502,14 @@ class ManagerThread(threading.Thread):
             life.ended()
             self._life = None
             self._over.set()
+
+    @staticmethod
+    def _prepare() -> None:
+        """Have at hand what tells of a death: there may be no descriptor left then to read it with."""
+        try:
+            from . import _report, _surroundings  # noqa: F401
+        except OSError:
+            pass  # There is none already.
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until the pool's life has ended, at most `timeout` seconds.

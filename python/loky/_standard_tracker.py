@@ -55,6 +55,11 @@ def adopt(descriptor: int, pid: "int | None") -> None:
     after_import(_MODULE, _hand_over)
 
 
+def is_due() -> bool:
+    """Whether the tracker's process is still to be started."""
+    return _reader is not None
+
+
 def launch() -> None:
     """Start the tracker's process if it is still to be started. Messages have waited in its pipe."""
     global _reader, _pid

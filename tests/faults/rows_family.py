@@ -6,7 +6,7 @@ import signal
 import sys
 from typing import Any
 
-from loky import BrokenProcessPool, TerminatedWorkerError
+from loky import BrokenProcessPool, ProcessPoolExecutor, TerminatedWorkerError
 from tests.faults import failures, parents, tasks, values
 from tests.faults.refusal import forks_refused
 from tests.faults.rows_deaths import terminated
@@ -79,10 +79,18 @@ def _zygotes_died(stage: Stage) -> None:
     assert stage.statistic("launchers_died") >= least
 
 
-def _with_executable(path: str) -> Any:
-    """Start a pool while the interpreter's own path is wrong."""
+def _with_executable(path: str, first: bool = False) -> Any:
+    """Start a pool while the interpreter's own path is wrong.
+
+    Args:
+        first: it is the first pool of the program, so that the helpers which all pools share are
+            not there either.
+    """
 
     def provoke(stage: Stage) -> Any:
+        if not first:
+            with ProcessPoolExecutor(1) as executor:
+                executor.submit(tasks.give, 1).result(10)
         own = sys.executable
         sys.executable = path
         try:
@@ -136,6 +144,12 @@ def _end_parent(how: str) -> Any:
 def _family_is_gone(stage: Stage) -> None:
     assert stage.notes["left"] == []
 
+
+_MISSING = Raises(
+    kind=BrokenProcessPool,
+    text=("no worker process could be started", "No such file or directory"),
+    fields={"__cause__": lambda error: type(error) is FileNotFoundError},
+)
 
 ZYGOTES = [
     Row(
@@ -198,13 +212,18 @@ STARTS = [
         name="the-interpreter-is-missing",
         failure=failures.NO_PROCESS,
         provoke=_with_executable("/nonexistent/python"),
-        gets=Raises(
-            kind=BrokenProcessPool,
-            text=("no worker process could be started", "No such file or directory"),
-            fields={"__cause__": lambda error: type(error) is FileNotFoundError},
-        ),
+        gets=_MISSING,
         proof=_no_zygote_lives,
         cold=True,
+    ),
+    Row(
+        name="the-interpreter-is-missing-at-the-first-pool",
+        failure=failures.NO_PROCESS,
+        provoke=_with_executable("/nonexistent/python", first=True),
+        gets=_MISSING,
+        proof=_no_zygote_lives,
+        cold=True,
+        alone=True,
     ),
     Row(
         name="the-interpreter-is-another-program",

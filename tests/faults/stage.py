@@ -318,6 +318,7 @@ class Stage:
                 self.submit(tasks.give, "too late")
             assert type(refusal.value) is kind, repr(refusal.value)
             errors.append(refusal.value)
+        self.until(lambda: self.executor._flags.broken is not None, limit_s=1)
         assert isinstance(self.executor._flags.broken, BrokenProcessPool)
         assert self.executor._flags.shutdown
         assert len({id(error) for error in errors}) == len(errors), "an exception object is shared"

@@ -112,7 +112,11 @@ fn sources_of(state: &State) -> Vec<Polled> {
     }
     let has_room = state.config.capture_stderr && state.passing.has_room();
     for channel in state.channels.values() {
-        if let Some(capture) = channel.capture.as_ref().filter(|capture| !capture.ended && has_room) {
+        if let Some(capture) = channel
+            .capture
+            .as_ref()
+            .filter(|capture| !capture.ended && has_room)
+        {
             sources.push(Polled {
                 source: Source::Errors(channel.worker, Arc::clone(&capture.pipe)),
                 writes: false,
@@ -166,7 +170,10 @@ fn serve(state: &mut State, source: &Source, scratch: &mut [u8]) {
             state.dirty.push(*worker);
         }
         Source::Errors(worker, _) => {
-            let capture = state.channels.get_mut(worker).map(|channel| &mut channel.capture);
+            let capture = state
+                .channels
+                .get_mut(worker)
+                .map(|channel| &mut channel.capture);
             if let Some(Some(capture)) = capture {
                 capture.read(scratch, &state.passing);
             }

@@ -65,7 +65,7 @@ impl Count {
 }
 
 struct Group {
-    group: MemoryGroup,
+    memory: MemoryGroup,
     kills: Count,
     hits: Option<u64>,
 }
@@ -100,7 +100,7 @@ impl Witness {
                 Group {
                     kills: Count::new(counters.kills),
                     hits: counters.limit_hits,
-                    group,
+                    memory: group,
                 }
             }));
         }
@@ -121,7 +121,9 @@ impl Witness {
         }
         let killed = self.kernel.take();
         let fact = match (killed, self.kernel.last) {
-            (true, _) => "the kernel has counted an out-of-memory kill on this system (/proc/vmstat)",
+            (true, _) => {
+                "the kernel has counted an out-of-memory kill on this system (/proc/vmstat)"
+            }
             (false, Some(_)) => "the kernel has counted no out-of-memory kill on this system",
             (false, None) => "nothing here counts out-of-memory kills",
         };
@@ -136,13 +138,13 @@ impl Group {
     /// `None` where the group does not count kills. Its counts hold those for lack of memory in the
     /// whole system too, so they are the last word.
     fn judge(&mut self, now_ns: u64) -> Option<MemoryFacts> {
-        let counters = self.group.counters();
+        let counters = self.memory.counters();
         counters.kills?;
         self.kills.read(counters.kills, now_ns);
         let killed = self.kills.take();
-        let place = format!("memory cgroup {}", self.group.name());
+        let place = format!("memory cgroup {}", self.memory.name());
         let mut facts = vec![if killed {
-            let file = match self.group.version() {
+            let file = match self.memory.version() {
                 GroupVersion::One => "memory.oom_control",
                 GroupVersion::Two => "memory.events",
             };
@@ -155,7 +157,7 @@ impl Group {
             (None, _) | (_, None) => 0,
         };
         self.hits = counters.limit_hits;
-        if let Some(limit_bytes) = self.group.limit_bytes().filter(|_| killed || hits > 0) {
+        if let Some(limit_bytes) = self.memory.limit_bytes().filter(|_| killed || hits > 0) {
             facts.push(format!(
                 "that cgroup may have {}, a limit that was hit {hits} times",
                 mebibytes(limit_bytes)
@@ -252,7 +254,10 @@ fn fault_facts(words: LastWords, pid: i32) -> Vec<String> {
         (signal::SIGFPE, 1) => "an integer was divided by zero".to_owned(),
         (signal::SIGFPE, 2) => "an integer did not fit".to_owned(),
         (signal::SIGSYS, _) => {
-            format!("a filter of system calls (seccomp) refused call number {}", words.sender)
+            format!(
+                "a filter of system calls (seccomp) refused call number {}",
+                words.sender
+            )
         }
         (_, code) => format!("the kernel gave code {code} and address {address:#x}"),
     }];
@@ -330,7 +335,13 @@ mod tests {
 
     #[test]
     fn addresses_are_told_apart() {
-        assert!(facts(LastWords { address: 8, ..words() }).contains("null pointer"));
+        assert!(
+            facts(LastWords {
+                address: 8,
+                ..words()
+            })
+            .contains("null pointer")
+        );
         assert!(facts(words()).contains("nothing is mapped"));
         assert!(facts(LastWords { code: 2, ..words() }).contains("not allowed"));
         assert!(!facts(words()).contains("stack"));
@@ -344,20 +355,30 @@ mod tests {
             ..words()
         };
         assert!(facts(full).contains("its stack was full: 8 MiB by RLIMIT_STACK"));
-        let elsewhere = LastWords { address: 0x1000_0000, ..full };
+        let elsewhere = LastWords {
+            address: 0x1000_0000,
+            ..full
+        };
         assert!(!facts(elsewhere).contains("RLIMIT_STACK"));
     }
 
     #[test]
     fn a_sender_is_named_and_oneself_too() {
-        let sent = LastWords { code: 0, sender: 99, ..words() };
+        let sent = LastWords {
+            code: 0,
+            sender: 99,
+            ..words()
+        };
         assert!(facts(sent).contains("SIGSEGV was sent by process 99"));
         assert!(facts(LastWords { sender: 7, ..sent }).contains("to itself"));
     }
 
     #[test]
     fn words_about_another_signal_are_not_this_death() {
-        let other = LastWords { signal: signal::SIGABRT, ..words() };
+        let other = LastWords {
+            signal: signal::SIGABRT,
+            ..words()
+        };
         assert!(facts(other).contains("no handler of faults could run"));
         assert_eq!(facts(LastWords::default()), "");
     }
@@ -365,7 +386,10 @@ mod tests {
     #[test]
     fn the_two_exits_are_told_apart() {
         let of = |exit_called| {
-            let words = LastWords { exit_called, ..LastWords::default() };
+            let words = LastWords {
+                exit_called,
+                ..LastWords::default()
+            };
             facts_of(WaitStatus(0x2a00), words, true, 7).join("; ")
         };
         assert!(of(true).contains("exit() of the C library was called"));

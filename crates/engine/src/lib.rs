@@ -16,6 +16,7 @@ mod evidence;
 mod frames;
 pub mod front;
 mod launcher;
+pub mod machine;
 pub mod pool;
 pub mod report;
 mod segments;

@@ -120,7 +120,10 @@ fn report_dict<'py>(py: Python<'py>, report: &CrashReport) -> PyResult<Bound<'py
 }
 
 /// What broke a pool: `why`, and `report`, `errno`, `fault` and `payload` where there is one.
-pub(crate) fn breakage_dict<'py>(py: Python<'py>, breakage: &Breakage) -> PyResult<Bound<'py, PyDict>> {
+pub(crate) fn breakage_dict<'py>(
+    py: Python<'py>,
+    breakage: &Breakage,
+) -> PyResult<Bound<'py, PyDict>> {
     let (why, errno) = match breakage.reason {
         _ if breakage.fault.is_some() => ("fault", None),
         BreakReason::WorkerDied(_) => ("worker_died", None),

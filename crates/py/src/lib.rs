@@ -8,6 +8,7 @@ mod child;
 mod deliveries;
 mod door;
 mod errors;
+mod machine;
 mod pool;
 
 use pyo3::prelude::*;
@@ -23,6 +24,8 @@ mod _native {
     use super::child::{Seed, Worker, Zygote, worker_from_exec};
     #[pymodule_export]
     use super::errors::{PoolBroken, PoolClosed, PoolForked};
+    #[pymodule_export]
+    use super::machine::machine;
     #[pymodule_export]
     use super::pool::Pool;
 

@@ -39,6 +39,7 @@ pub(crate) struct Pool {
 impl Pool {
     #[new]
     #[pyo3(signature = (*, max_workers, executable, arguments, idle_timeout=None, on_crash="recover", launcher="zygote", max_tasks_per_worker=None, environment=None, capture_stderr=false))]
+    #[expect(clippy::too_many_arguments, reason = "each has a name of its own")]
     fn new(
         max_workers: u32,
         executable: PathBuf,

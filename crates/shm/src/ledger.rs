@@ -4,8 +4,8 @@
 //! claims, and each does so at any time. The orderings are argued in `README.md`.
 
 use loky_wire::ledger::{
-    ATTEMPT_AT, LAST_WORDS, LAST_WORDS_AT, LedgerWord, MAGIC, MAGIC_AT, STARTED_AT, SlotState, TASK_AT, Ticket, WORD_AT,
-    slot_offset,
+    ATTEMPT_AT, LAST_WORDS, LAST_WORDS_AT, LedgerWord, MAGIC, MAGIC_AT, STARTED_AT, SlotState,
+    TASK_AT, Ticket, WORD_AT, slot_offset,
 };
 
 use crate::error::ShmError;

@@ -177,7 +177,15 @@ impl LastWords {
 
     /// What the words say, once the process is over. A wild one may have written anything there.
     pub fn read(words: [u64; Self::WORDS]) -> Self {
-        let [event, address, sender, stack_pointer, stack_end, stack_limit_bytes, exit] = words;
+        let [
+            event,
+            address,
+            sender,
+            stack_pointer,
+            stack_end,
+            stack_limit_bytes,
+            exit,
+        ] = words;
         Self {
             signal: low_half(event),
             code: low_half(event >> 32),
@@ -219,8 +227,7 @@ impl LastWords {
             first.store(address, Ordering::Relaxed);
             second.store(u64::from(sender.cast_unsigned()), Ordering::Relaxed);
             third.store(stack_pointer, Ordering::Relaxed);
-            let both =
-                u64::from(signal.cast_unsigned()) | u64::from(code.cast_unsigned()) << 32;
+            let both = u64::from(signal.cast_unsigned()) | u64::from(code.cast_unsigned()) << 32;
             event.store(both, Ordering::Release);
         }
     }

@@ -68,8 +68,10 @@ def main(life: int, own_tracker: int, standard_tracker: int) -> "NoReturn":
 def _run(life: int) -> int:
     """The exit status of the target; of a failure before it, the traceback goes to the output."""
     import pickle
-    from multiprocessing import process
+    from multiprocessing import process, util
 
+    # Standard input is the null device already; another descriptor of it is not needed.
+    util._close_stdin = lambda: None  # type: ignore[attr-defined]
     current: Any = process.current_process()
     current._inheriting = True
     try:

@@ -1,6 +1,9 @@
 //! Workers that leave: for memory, after enough tasks, by their own word.
 
-use loky_core::{Config, Departure, Effect, LeaveReason, RestartBudget, ShutdownMode};
+use loky_core::{
+    BreakReason, Config, Departure, Effect, LeaveReason, Outcome, RestartBudget, ShutdownMode,
+    WorkerId,
+};
 
 use crate::hand::*;
 
@@ -112,24 +115,32 @@ fn a_task_that_was_taken_back_is_none_of_those_that_a_worker_has_had() {
 }
 
 #[test]
-fn a_worker_that_leaves_by_its_own_word_before_any_work_spends_the_budget() {
-    let restart_budget = RestartBudget {
-        deaths_max: 0,
-        window_ns: 1,
-    };
-    let mut hand = Hand::new(Config {
-        restart_budget,
-        ..config(1)
-    });
-    hand.feed(submitted(1));
-    hand.expect(ready(1), [send(1, 1, 1)]);
-    hand.expect(
-        leaving(1, LeaveReason::Asked),
-        [revoke(1, 1, 1), spawn(2, 1)],
-    );
-    let orders = hand.feed(exited(1, []));
-    assert!(orders.contains(&gone(1, ASKED)), "{orders:?}");
-    assert!(hand.pool.broken().is_some());
+fn a_worker_that_leaves_by_its_own_word_before_any_work_spends_the_budget_in_both_modes() {
+    for config in [config(1), breaking(1)] {
+        let restart_budget = RestartBudget {
+            deaths_max: 0,
+            window_ns: 1,
+        };
+        let mut hand = Hand::new(Config {
+            restart_budget,
+            ..config
+        });
+        hand.feed(submitted(1));
+        hand.expect(ready(1), [send(1, 1, 1)]);
+        hand.expect(
+            leaving(1, LeaveReason::Asked),
+            [revoke(1, 1, 1), spawn(2, 1)],
+        );
+        let reason = BreakReason::RestartBudget(WorkerId(1));
+        hand.expect(
+            exited(1, []),
+            [
+                break_pool(reason),
+                complete(1, Outcome::Broken(reason)),
+                gone(1, ASKED),
+            ],
+        );
+    }
 }
 
 #[test]

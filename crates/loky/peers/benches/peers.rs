@@ -18,6 +18,7 @@ use machine::{Echo, Threads};
 
 /// How many tasks are given at once where many are.
 const MANY: u64 = 20_000;
+const FEW: u64 = 200;
 const LARGE: usize = 64 << 20;
 
 #[loky::task]
@@ -133,10 +134,12 @@ fn throughput(criterion: &mut Criterion) {
         });
     }
     pool.shutdown().unwrap();
+    // It has descriptors for each task that waits.
+    group.throughput(Throughput::Elements(FEW));
     let pool = procspawn::Pool::new(2).unwrap();
-    group.bench_function("procspawn", |bencher| {
+    group.bench_function("procspawn, 200 at once", |bencher| {
         bencher.iter(|| {
-            let handles: Vec<_> = (0..MANY)
+            let handles: Vec<_> = (0..FEW)
                 .map(|_| procspawn::spawn!(in pool, () || ()))
                 .collect();
             for handle in handles {
@@ -145,6 +148,7 @@ fn throughput(criterion: &mut Criterion) {
         });
     });
     pool.shutdown();
+    group.throughput(Throughput::Elements(MANY));
     let mut threads = Threads::start(2);
     group.bench_function("floor: a thread pool", |bencher| {
         bencher.iter(|| threads.many(MANY));

@@ -260,7 +260,8 @@ mod tests {
 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
 41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
 ";
-    const ONLY_TWO: &str = "29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+    const ONLY_TWO: &str =
+        "29 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
     const IN_CONTAINER: &str =
         "500 40 0:32 /docker/ab\\040c /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
 
@@ -346,7 +347,10 @@ mod tests {
     #[test]
     fn version_two_prefers_the_counts_of_the_group_alone() {
         let folder = Folder::new("two");
-        folder.write("a/memory.events", "low 0\nhigh 0\nmax 9\noom 2\noom_kill 5\n");
+        folder.write(
+            "a/memory.events",
+            "low 0\nhigh 0\nmax 9\noom 2\noom_kill 5\n",
+        );
         let group = folder.group(GroupVersion::Two, "a");
         assert_eq!(group.counters().kills, Some(5));
         folder.write("a/memory.events.local", "max 4\noom 1\noom_kill 1\n");

@@ -195,11 +195,18 @@ impl Spared {
             text,
             any,
         } = self;
-        let Some(wanted) = variable.bytes.get(..variable.len).filter(|wanted| !wanted.is_empty())
+        let Some(wanted) = variable
+            .bytes
+            .get(..variable.len)
+            .filter(|wanted| !wanted.is_empty())
         else {
             return false;
         };
-        let has = is_variable_in(&Path::new(b"/proc/").number(pid).text(b"/environ"), wanted, text);
+        let has = is_variable_in(
+            &Path::new(b"/proc/").number(pid).text(b"/environ"),
+            wanted,
+            text,
+        );
         *any |= has;
         has
     }
@@ -459,7 +466,7 @@ mod tests {
         let file = std::env::temp_dir().join(format!("loky-variables-{}", std::process::id()));
         std::fs::write(&file, b"A=1\0LET=42\0LET=4\0X=LET=7\0LET=99").unwrap();
         let path = Path::new(file.to_str().unwrap().as_bytes());
-        let mut has = |wanted: &[u8]| is_variable_in(&path, wanted, &mut [0; 5]);
+        let has = |wanted: &[u8]| is_variable_in(&path, wanted, &mut [0; 5]);
         assert!(has(b"A=1") && has(b"LET=42") && has(b"LET=4") && has(b"LET=99"));
         assert!(!has(b"LET=7") && !has(b"LET=") && !has(b"A=11") && !has(b"B"));
         std::fs::remove_file(&file).unwrap();

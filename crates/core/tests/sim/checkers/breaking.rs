@@ -48,7 +48,12 @@ fn is_told(record: &Record, reason: BreakReason) -> bool {
             break_mode && worker == *gone
         }
         (BreakReason::RestartBudget(worker), Some(Event::WorkerExited { worker: gone, .. })) => {
-            !break_mode && worker == *gone
+            // In break mode a death breaks the pool by itself, but leaving unasked adds up.
+            let unasked = record
+                .workers
+                .get(gone)
+                .is_some_and(|seen| seen.said.is_some());
+            (!break_mode || unasked) && worker == *gone
         }
         (BreakReason::InitializerFailed(worker), Some(Event::InitializerFailed { worker: at })) => {
             worker == *at
