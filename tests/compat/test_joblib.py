@@ -1,5 +1,6 @@
 """joblib on this package: put in place before or after its import, in workers, and what it relies on."""
 
+import os
 import textwrap
 
 import pytest
@@ -41,13 +42,16 @@ LOOK = """
 
 
 def test_parent_workers_and_nested_workers_have_one_package(tmp_path):
-    text = LOOK + """
+    text = (
+        LOOK
+        + """
     def outer():
         return look(), Parallel(2, backend="loky")(delayed(look)() for _ in range(2))
     print(look())
     for own, nested in Parallel(2)(delayed(outer)() for _ in range(2)):
         print(own, *nested)
     """
+    )
     first, *others = run(tmp_path, text)
     assert first == "(True, True, True, True, 0)"
     worker, nested = "(True, True, True, True, 1)", "(True, True, True, True, 2)"
@@ -67,7 +71,7 @@ AFTER = """
     print(look(), *Parallel(2)(delayed(look)() for _ in range(2)))
     print(*Parallel(2)(delayed(np.sum)(np.ones(300_000)) for _ in range(2)))
     import loky
-    print(isinstance(joblib.executor._executor, object), joblib.cpu_count() == loky.cpu_count())
+    print(joblib.cpu_count() == loky.cpu_count())
     """
 
 
@@ -78,11 +82,10 @@ AFTER = """
 )
 def test_it_may_be_put_in_place_after_joblib_was_imported(tmp_path, before):
     text = textwrap.dedent(AFTER).format(before=before, look=textwrap.dedent(LOOK))
-    text = text.replace("isinstance(joblib.executor._executor, object)", "True")
     finished = programs.run(programs.write(tmp_path / "program.py", text), limit_s=60)
     assert finished.errors == ""
     parent, worker = "(True, True, True, True, 0)", "(True, True, True, True, 1)"
-    assert finished.lines == [f"{parent} {worker} {worker}", "300000.0 300000.0", "True True"]
+    assert finished.lines == [f"{parent} {worker} {worker}", "300000.0 300000.0", "True"]
 
 
 def test_the_pool_is_kept_from_call_to_call(tmp_path):
@@ -119,18 +122,12 @@ def test_large_arrays_go_through_files_that_are_removed(tmp_path):
     results = Parallel(2, max_nbytes="1K")(delayed(look)(array) for _ in range(4))
     print({(kind, total) for kind, _, total in results})
     names = {name for _, name, _ in results}
-    loky.joblib.importlib.import_module("loky").get_reusable_executor(reuse=True).shutdown()
+    loky.get_reusable_executor(reuse=True).shutdown()
     print(len(names))
     open("names", "w").write("\\n".join(names))
     """
     assert run(tmp_path, text, cwd=tmp_path) == ["{('memmap', 1000000.0)}", "1"]
-    assert not [name for name in (tmp_path / "names").read_text().splitlines() if _exists(name)]
-
-
-def _exists(name):
-    import os
-
-    return os.path.exists(name)
+    assert not [name for name in (tmp_path / "names").read_text().splitlines() if os.path.exists(name)]
 
 
 @pytest.mark.parametrize("kind", ["generator", "generator_unordered"])
@@ -144,8 +141,9 @@ def test_results_can_be_taken_one_by_one(tmp_path, kind):
 
 def test_a_generator_that_is_given_up_ends_its_workers(tmp_path):
     text = """
-    import gc, time
+    import gc, time, warnings
     from loky import get_reusable_executor
+    warnings.simplefilter("ignore")  # joblib tells how many tasks were cancelled.
     results = Parallel(2, return_as="generator")(delayed(time.sleep)(60 * (i > 0)) for i in range(4))
     next(results)
     executor = get_reusable_executor(reuse=True)
@@ -159,9 +157,10 @@ def test_a_generator_that_is_given_up_ends_its_workers(tmp_path):
 def test_a_timeout_ends_the_call_and_not_the_program(tmp_path):
     text = """
     import time
+    from multiprocessing import TimeoutError
     try:
         Parallel(2, timeout=0.3)(delayed(time.sleep)(60) for _ in range(4))
-    except TimeoutError as error:
+    except TimeoutError:
         print("timeout")
     print(Parallel(2)(delayed(abs)(-i) for i in range(3)))
     """
@@ -169,9 +168,9 @@ def test_a_timeout_ends_the_call_and_not_the_program(tmp_path):
 
 
 def test_errors_come_with_the_workers_traceback(tmp_path):
+    (tmp_path / "fails.py").write_text("def fail():\n    raise KeyError('reason')  # this very line\n")
     text = """
-    def fail():
-        raise KeyError("reason")  # this very line
+    from fails import fail
     try:
         Parallel(2)(delayed(fail)() for _ in range(2))
     except KeyError as error:
@@ -184,17 +183,16 @@ def test_a_dead_worker_is_the_error_that_programs_catch(tmp_path):
     text = """
     import os, signal
     from joblib.externals.loky.process_executor import BrokenProcessPool, TerminatedWorkerError
+    def die(number):
+        if number == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
     try:
-        Parallel(2)(delayed(os.kill if i == 1 else pow)(*((0, 0) if i != 1 else (os.getpid(), 0)))
-                    for i in range(2))
-        Parallel(2)(delayed(lambda i: i or os.kill(os.getpid(), signal.SIGKILL))(i) for i in range(4))
+        Parallel(2)(delayed(die)(i) for i in range(4))
     except TerminatedWorkerError as error:
         print(isinstance(error, BrokenProcessPool), "SIGKILL(-9)" in str(error))
     print(Parallel(2)(delayed(abs)(-i) for i in range(3)))
     """
-    assert run(tmp_path, text.replace("os.kill if i == 1 else pow", "abs").replace(
-        "*((0, 0) if i != 1 else (os.getpid(), 0))", "i"
-    )) == ["True True", "[0, 1, 2]"]
+    assert run(tmp_path, text) == ["True True", "[0, 1, 2]"]
 
 
 def test_an_initializer_of_a_configuration_runs_in_the_workers(tmp_path):
@@ -208,18 +206,20 @@ def test_an_initializer_of_a_configuration_runs_in_the_workers(tmp_path):
     assert run(tmp_path, text) == ["['yes', 'yes', 'yes']"]
 
 
-def test_worker_threads_are_limited_before_numpy_is_there(tmp_path):
+def test_worker_threads_are_limited(tmp_path):
     text = """
-    import os
-    print(set(Parallel(2)(delayed(os.environ.__class__.get)({}, "x", 1) for _ in range(2))))
-    def limit():
+    import joblib
+    def limits():
         import os
-        return os.environ["OMP_NUM_THREADS"] == str(max(cpus // 2, 1))
-    cpus = loky.joblib.importlib.import_module("joblib").cpu_count()
-    print(Parallel(2)(delayed(limit)() for _ in range(2)))
+        return {os.environ[name] for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    print(Parallel(2)(delayed(limits)() for _ in range(2)) == [{str(max(joblib.cpu_count() // 2, 1))}] * 2)
     """
-    lines = run(tmp_path, text, env={"OMP_NUM_THREADS": ""}) if False else run(tmp_path, text)
-    assert lines[-1] == "[True, True]"
+    lines = run(
+        tmp_path,
+        "import os\nfor n in list(os.environ):\n    if n.endswith('_NUM_THREADS'):\n"
+        "        del os.environ[n]\n" + textwrap.dedent(text),
+    )
+    assert lines == ["True"]
 
 
 def test_folders_may_have_any_name(tmp_path):
@@ -236,8 +236,8 @@ def test_folders_may_have_any_name(tmp_path):
 
 def test_importing_joblib_starts_nothing(tmp_path):
     text = """
-    import os, joblib
+    import joblib, threading
     from joblib.externals.loky.backend import resource_tracker
-    print(resource_tracker._resource_tracker._fd, os.listdir("/proc/self/task") == [str(os.getpid())])
+    print(resource_tracker._resource_tracker._fd, threading.active_count())
     """
-    assert run(tmp_path, text) == ["None True"]
+    assert run(tmp_path, text) == ["None 1"]

@@ -118,7 +118,7 @@ fn run(worker: &mut Worker, task: &TaskIn) {
     let text = String::from_utf8_lossy(task.stream.as_bytes()).into_owned();
     let mut words = text.split_ascii_whitespace();
     let command = words.next().unwrap();
-    let number = words.next().map(|word| word.parse::<i32>().unwrap());
+    let number = words.next().and_then(|word| word.parse::<i32>().ok());
     let count = || usize::try_from(number.unwrap()).unwrap();
     match command {
         "echo" => reply_with_buffers(worker, task, task.stream.as_bytes()),
