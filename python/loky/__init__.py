@@ -4,7 +4,7 @@ This module only names what the package offers. A name is imported when it is fi
 `import loky` costs next to nothing and starts nothing: no process, no thread, no file.
 """
 
-from . import _start_methods
+from . import _start_methods, _upstream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ _submodules = frozenset(
 )
 
 _start_methods.announce()
+_upstream.warn_if_mixed(__path__[0])
 
 
 def __getattr__(name: str) -> "Any":

@@ -5,14 +5,17 @@ it when it is finished.
 """
 
 import concurrent.futures._base as _std
+import os
 import threading
+from _thread import allocate_lock, get_ident
+from collections import deque
 
 from . import _answers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Protocol, TypeVar
+    from typing import Any, NoReturn, Protocol, TypeVar
 
     from ._native import Payload
 
@@ -36,6 +39,80 @@ if TYPE_CHECKING:
 _CANCELLED = (_std.CANCELLED, _std.CANCELLED_AND_NOTIFIED)
 _DONE = (*_CANCELLED, _std.FINISHED)
 
+_guard = threading.RLock()
+"""Held for the few instructions in which any future changes that has no condition of its own.
+
+One for all: a condition for each future is most of the memory and time that a future costs.
+"""
+
+_cancelling = threading.RLock()
+"""Held while a future asks its pool for a cancellation, so that two who ask get the same answer."""
+
+
+def _renew_locks() -> None:
+    """In a forked child: whoever held a lock does not exist there."""
+    global _guard, _cancelling
+    _guard, _cancelling = threading.RLock(), threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_locks)
+
+
+class _Condition(threading.Condition):
+    """A future's condition, made when somebody reaches for it; it wakes also who waits without it.
+
+    `wait` and `as_completed` reach for those of all their futures, so it is small: the base class
+    keeps in each object what is here in the class, and a queue that hardly anybody waits in.
+    """
+
+    def __init__(self, bells: "list[Any]") -> None:
+        self._lock = threading.RLock()
+        self._bells = bells
+
+    _waiters: "Any" = ()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until notified; the lock is held."""
+        if not self._waiters:
+            self._waiters = deque()
+        return super().wait(timeout)
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Acquire the lock of the condition."""
+        return self._lock.acquire(blocking, timeout)
+
+    def release(self) -> None:
+        """Release the lock of the condition."""
+        self._lock.release()
+
+    def _release_save(self) -> "Any":
+        return self._lock._release_save()  # type: ignore[attr-defined]
+
+    def _acquire_restore(self, state: "Any") -> None:
+        self._lock._acquire_restore(state)  # type: ignore[attr-defined]
+
+    def _is_owned(self) -> bool:
+        owned: bool = self._lock._is_owned()  # type: ignore[attr-defined]
+        return owned
+
+    def _at_fork_reinit(self) -> None:
+        self._lock = threading.RLock()
+        self._waiters = ()
+
+    def notify(self, n: int = 1) -> None:
+        """Wake `n` of those who wait for the condition, and all who wait for the future."""
+        super().notify(n)
+        _ring(self._bells)
+
+
+def _ring(bells: "list[Any]") -> None:
+    """Wake everybody who sleeps on one of these locks."""
+    with _guard:
+        woken = bells[:]
+        bells.clear()
+    for bell in woken:
+        bell.release()
+
 
 class Future(_std.Future["T"]):
     """The result of a task, now or later.
@@ -44,19 +121,33 @@ class Future(_std.Future["T"]):
     `KeyboardInterrupt` included, is logged and the next one runs (as in loky); `cancel()` succeeds
     for every task that has not begun; `running()` is true from the moment a worker has begun the
     task; an exception that is false in a boolean context is raised all the same.
+
+    It is small: what most futures never need is made when somebody reaches for it. While there is no
+    condition, `_guard` protects its state; once there is one, that does, as the base class and
+    those who reach into futures expect.
     """
 
-    def __init__(self) -> None:
-        self._payload: Payload | None = None
-        self._payload_raised = False
-        self._decoder: int | None = None
-        self._task = 0
-        self._pool: Callable[[], Pool | None] | None = None
-        self._label: str | None = None
-        super().__init__()
+    # What a future has until something else is put there: making one stores nothing.
+    _state: str = _std.PENDING
+    _value: "Any" = None
+    _error: BaseException | None = None
+    _payload: "Payload | None" = None
+    _payload_raised = False
+    _decoder: int | None = None
+    _task = 0
+    _pool: "Callable[[], Pool | None] | None" = None
+    _label: str | None = None
+    _sent_bytes = 0
+    _calls = 1
+    _made: _Condition | None = None
+    _bells: "list[Any] | None" = None
+    _watchers: "list[Any] | None" = None
+    _callbacks: "list[Callable[[Any], object]] | None" = None
 
-    # The base class reads and writes its outcome in these two attributes, and so do programs.
-    # Reading them decodes what has arrived.
+    __init__ = object.__init__  # The base class makes what is made late here
+
+    # The base class and programs read and write these attributes. Those of the outcome decode what
+    # has arrived; the others come into being.
 
     @property
     def _result(self) -> "Any":
@@ -78,6 +169,44 @@ class Future(_std.Future["T"]):
     def _exception(self, error: BaseException | None) -> None:
         self._error = error
 
+    @property
+    def _condition(self) -> threading.Condition:
+        made = self._made
+        if made is None:
+            with _guard:
+                if self._bells is None:
+                    self._bells = []
+                made = self._made
+                if made is None:
+                    self._made = made = _Condition(self._bells)
+        return made
+
+    @_condition.setter
+    def _condition(self, condition: "Any") -> None:
+        self._made = condition
+
+    @property
+    def _waiters(self) -> "list[Any]":
+        with _guard:
+            if self._watchers is None:
+                self._watchers = []
+            return self._watchers
+
+    @_waiters.setter
+    def _waiters(self, waiters: "list[Any]") -> None:
+        self._watchers = waiters
+
+    @property
+    def _done_callbacks(self) -> "list[Callable[[Any], object]]":
+        with _guard:
+            if self._callbacks is None:
+                self._callbacks = []
+            return self._callbacks
+
+    @_done_callbacks.setter
+    def _done_callbacks(self, callbacks: "list[Callable[[Any], object]]") -> None:
+        self._callbacks = callbacks
+
     def _attach(self, pool: "Callable[[], Pool | None]", task: int, label: str | None) -> None:
         """Make this the future of a pool's task."""
         self._pool = pool
@@ -91,84 +220,151 @@ class Future(_std.Future["T"]):
 
     def _finish_payload(self, payload: "Payload", raised: bool) -> None:
         """The worker has answered. Nothing happens if the future is finished already."""
-        if not raised and any(getattr(w, "stop_on_exception", False) for w in self._waiters):
+        watchers = self._watchers
+        if watchers and not raised and any(getattr(w, "stop_on_exception", False) for w in watchers):
             # Such a waiter has to know whether this is an error, and only decoding tells.
             value, error = _answers.open_answer(payload, raised)
             self._finish(value, error)
             return
+        with _guard:
+            alone = self._made is None and not self._watchers
+            if alone:
+                if self._state in _DONE:
+                    return
+                self._payload = payload
+                self._payload_raised = raised
+                self._state = _std.FINISHED
+        if alone:
+            self._finished_alone()
+            return
         with self._condition:
-            if self._state in _DONE:
-                return
-            self._payload = payload
-            self._payload_raised = raised
-            self._finished(raised)
+            with _guard:
+                if self._state in _DONE:
+                    return
+                self._payload = payload
+                self._payload_raised = raised
+                self._state = _std.FINISHED
+            self._tell_watchers("add_exception" if raised else "add_result")
         self._invoke_callbacks()
 
     def _finish(self, value: "Any", error: BaseException | None) -> None:
         """The outcome is known. Nothing happens if the future is finished already."""
-        with self._condition:
-            if self._state in _DONE:
+        with _guard:
+            alone = self._made is None and not self._watchers
+            if alone and not self._finish_state(value, error):
                 return
-            self._value = value
-            self._error = error
-            self._finished(error is not None)
+        if alone:
+            self._finished_alone()
+            return
+        with self._condition:
+            with _guard:
+                if not self._finish_state(value, error):
+                    return
+            self._tell_watchers("add_result" if error is None else "add_exception")
         self._invoke_callbacks()
 
-    def _finished(self, raised: bool) -> None:
-        if self._payload is None:
-            self._pool = None  # Else it is asked once more, when the payload cannot be decoded.
+    def _finish_state(self, value: "Any", error: BaseException | None) -> bool:
+        if self._state in _DONE:
+            return False
+        self._value = value
+        self._error = error
+        self._pool = None
         self._state = _std.FINISHED
-        for waiter in self._waiters:
-            if raised:
-                waiter.add_exception(self)
-            else:
-                waiter.add_result(self)
+        return True
+
+    def _finished_alone(self) -> None:
+        """Wake who waits, if there was no condition when the future was finished."""
+        if self._bells:
+            _ring(self._bells)
+        if self._callbacks:
+            self._invoke_callbacks()
+
+    def _tell_watchers(self, event: str) -> None:
+        """Tell who watches several futures, and wake who waits; the condition is held."""
+        for watcher in self._watchers or ():
+            getattr(watcher, event)(self)
         self._condition.notify_all()
 
-    def _finish_cancelled(self) -> None:
-        """The task will never run. Nothing happens if the future is finished already."""
-        with self._condition:
-            if self._state in (_std.CANCELLED_AND_NOTIFIED, _std.FINISHED):
+    def _finish_cancelled(self, owed: bool = False) -> None:
+        """The task will never run. Nothing happens if the future is finished already.
+
+        Args:
+            owed: the callbacks are to run although the future is cancelled already.
+        """
+        first = owed or self._state != _std.CANCELLED
+        with _guard:
+            alone = self._made is None and not self._watchers
+            if alone and not self._cancel_state():
                 return
-            first = self._state != _std.CANCELLED
-            self._pool = None
-            self._state = _std.CANCELLED_AND_NOTIFIED
-            for waiter in self._waiters:
-                waiter.add_cancelled(self)
-            self._condition.notify_all()
+        if alone:
+            if first:
+                self._finished_alone()
+            return
+        with self._condition:
+            with _guard:
+                if not self._cancel_state():
+                    return
+            self._tell_watchers("add_cancelled")
         if first:
             self._invoke_callbacks()
+
+    def _cancel_state(self) -> bool:
+        if self._state in (_std.CANCELLED_AND_NOTIFIED, _std.FINISHED):
+            return False
+        self._pool = None
+        self._state = _std.CANCELLED_AND_NOTIFIED
+        return True
 
     # What the user does.
 
     def cancel(self) -> bool:
         """Withdraw the task; True if it will never run, however it had been handed on."""
-        with self._condition:
+        with _cancelling:
             if self._state in _CANCELLED:
                 return True
             if self._state != _std.PENDING:
                 return False
             pool = self._living_pool()
-            if pool is None:
-                own_task = False
-            elif pool.cancel(self._task):
-                own_task = True
-            else:
-                return False
-        if not own_task:
+            if pool is not None:
+                if not pool.cancel(self._task):
+                    return False
+                # Said here, so that the next one who asks hears it. Whoever has to be told is told
+                # without the lock.
+                with _guard:
+                    if self._state != _std.PENDING:
+                        return self._state in _CANCELLED
+                    self._state = _std.CANCELLED
+        if pool is None:
             return super().cancel()
-        self._finish_cancelled()
+        self._finish_cancelled(owed=True)
         return True
+
+    def cancelled(self) -> bool:
+        """Whether the task was cancelled."""
+        return self._state in _CANCELLED
+
+    def done(self) -> bool:
+        """Whether the task was cancelled or is finished."""
+        return self._state in _DONE
+
+    def add_done_callback(self, fn: "Callable[[Any], object]") -> None:
+        """Call `fn` with this future when it is done: in the pool's thread, or now if it is done."""
+        with _guard:
+            if self._made is None and self._state not in _DONE:
+                if self._callbacks is None:
+                    self._callbacks = []
+                self._callbacks.append(fn)
+                return
+        super().add_done_callback(fn)
 
     def running(self) -> bool:
         """Whether a worker has begun the task and it is not done."""
-        with self._condition:
-            if self._state == _std.RUNNING:
-                return True
-            if self._state != _std.PENDING:
-                return False
-            pool = self._living_pool()
-            return pool is not None and pool.started(self._task)
+        if self._state == _std.RUNNING:
+            return True
+        if self._state != _std.PENDING:
+            return False
+        pool = self._living_pool()
+        return pool is not None and pool.started(self._task)
 
     def result(self, timeout: float | None = None) -> "T":
         """What the task returned.
@@ -199,52 +395,84 @@ class Future(_std.Future["T"]):
         return self._exception
 
     def _wait(self, timeout: float | None) -> None:
-        with self._condition:
-            if self._state not in _DONE:
-                pool = self._living_pool()
-                if pool is not None and pool.inherited:
-                    from ._exceptions import IN_FORKED_CHILD
+        if self._state not in _DONE:
+            pool = self._living_pool()
+            if pool is not None and pool.inherited:
+                from ._exceptions import IN_FORKED_CHILD
 
-                    raise RuntimeError(IN_FORKED_CHILD)
-                self._condition.wait(timeout)
-            if self._state in _CANCELLED:
-                raise _std.CancelledError
-            if self._state != _std.FINISHED:
-                raise TimeoutError
+                raise RuntimeError(IN_FORKED_CHILD)
+            with _guard:
+                bell = None if self._state in _DONE else self._new_bell()
+            if bell is not None:
+                self._sleep(bell, timeout)
+        if self._state in _CANCELLED:
+            raise _std.CancelledError
+        if self._state != _std.FINISHED:
+            raise TimeoutError
+
+    def _new_bell(self) -> "Any":
+        """A lock that is released when something happens to this future; `_guard` is held."""
+        bell = allocate_lock()
+        bell.acquire()
+        if self._bells is None:
+            self._bells = []
+        self._bells.append(bell)
+        return bell
+
+    def _sleep(self, bell: "Any", timeout_s: float | None) -> None:
+        """Wait for the bell, and take it away if it has not rung."""
+        try:
+            if timeout_s is None:
+                bell.acquire()
+            elif timeout_s > 0:
+                bell.acquire(True, min(timeout_s, threading.TIMEOUT_MAX))
+            else:
+                bell.acquire(False)
+        finally:
+            with _guard:
+                bells = self._bells
+                if bells is not None and bell in bells:
+                    bells.remove(bell)
 
     def _decode(self) -> None:
         """Decode what has arrived, once, in this thread; others that ask meanwhile wait."""
-        with self._condition:
-            while self._decoder is not None:
-                if self._decoder == threading.get_ident():
+        me = get_ident()
+        while True:
+            with _guard:
+                payload = self._payload
+                if payload is None:
+                    return
+                if self._decoder is None:
+                    self._decoder = me
+                    break
+                if self._decoder == me:
                     raise RuntimeError("the result of this future is just being decoded")
-                self._condition.wait()
-            payload = self._payload
-            if payload is None:
-                return
-            self._decoder = threading.get_ident()
+                bell = self._new_bell()
+            self._sleep(bell, None)
         try:
             value, error = _answers.open_answer(payload, self._payload_raised)
         except BaseException:
-            with self._condition:
-                self._decoder = None
-                self._condition.notify_all()
+            self._decoder = None
+            self._finished_decoding()
             raise
         del payload
-        with self._condition:
+        pool = self._living_pool()
+        with _guard:
             self._value = value
             self._error = error
             self._payload = None
             self._decoder = None
-            pool = self._living_pool()
             self._pool = None
-            self._condition.notify_all()
+        self._finished_decoding()
         if pool is not None and error is not None and _answers.is_unreadable(error):
             pool.answer_unreadable(error)
 
+    def _finished_decoding(self) -> None:
+        if self._bells:
+            _ring(self._bells)
+
     def _invoke_callbacks(self) -> None:
-        callbacks: list[Callable[[Any], object]] = self._done_callbacks  # type: ignore[attr-defined]
-        for callback in callbacks:
+        for callback in self._callbacks or ():
             try:
                 callback(self)
             except BaseException:
@@ -254,3 +482,6 @@ class Future(_std.Future["T"]):
         if self._payload is None and self._state == _std.PENDING and self.running():
             return f"<{type(self).__name__} at {id(self):#x} state=running>"
         return super().__repr__()
+
+    def __reduce__(self) -> "NoReturn":
+        raise TypeError(f"cannot pickle {type(self).__name__!r} object: a future belongs to its process")

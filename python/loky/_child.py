@@ -23,17 +23,25 @@ if TYPE_CHECKING:
 _LEAVES_FOR_MEMORY = 1
 
 
-def zygote_main(preload: tuple[str, ...], path: list[str], with_cloudpickle: bool) -> None:
+def zygote_main(
+    preload: tuple[str, ...],
+    path: list[str],
+    with_cloudpickle: bool,
+    group: str | None = None,
+    group_limit: int = 0,
+) -> None:
     """The helper: fork a worker whenever the engine asks for one; end with the parent.
 
     Args:
         preload: modules to import before the first fork.
         path: where to look for them: the parent's `sys.path`.
         with_cloudpickle: import `cloudpickle` before the first fork.
+        group: folder of a memory cgroup below which each worker gets one, or None.
+        group_limit: what the processes of one worker may have, in bytes.
     """
     _read_nothing_from_stdin()
     parent_pid, control = (int(number) for number in sys.argv[-2:])
-    zygote = _native.Zygote(control, parent_pid, _launch.worker_command())
+    zygote = _native.Zygote(control, parent_pid, _launch.worker_command(), group, group_limit)
     if with_cloudpickle:
         _import_quietly("loky._by_value")
     _preload(preload, path)

@@ -19,6 +19,9 @@ FORKSERVER_MARK = "multiprocessing.forkserver"
 
 WORKER_MARK = "loky-worker"
 
+GROUP_VARIABLE = "LOKY_CGROUP"
+"""Names the folder of a memory cgroup below which the helper may make groups."""
+
 # The package's directory is on the path only while the package itself is imported: a site
 # directory at the head of the path could otherwise hide modules of the standard library.
 _PROGRAM = (
@@ -88,14 +91,19 @@ def package_root() -> str:
     return os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def zygote_arguments(preload: tuple[str, ...], with_cloudpickle: bool) -> list[str]:
+def zygote_arguments(
+    preload: tuple[str, ...], with_cloudpickle: bool, memory_limit: int | None = None
+) -> list[str]:
     """Interpreter arguments of the helper; the engine appends the number of the control socket.
 
     Args:
         preload: modules to import before the first fork, with the parent's present `sys.path`.
         with_cloudpickle: import `cloudpickle` once in the helper, because tasks will need it.
+        memory_limit: bytes that each worker may have, where groups can be made for them.
     """
-    call = f"zygote_main({preload!r},{list(sys.path) if preload else []!r},{with_cloudpickle!r})"
+    group = os.environ.get(GROUP_VARIABLE) if memory_limit else None
+    path = list(sys.path) if preload else []
+    call = f"zygote_main({preload!r},{path!r},{with_cloudpickle!r},{group or None!r},{memory_limit or 0!r})"
     program = _PROGRAM.format(root=package_root(), call=call)
     return [
         *interpreter_arguments(),

@@ -1,9 +1,13 @@
-"""`map` over a pool: eager by default, in order, and careful to free what it has yielded."""
+"""`map` over a pool as it is by default: all input submitted at once, results in order.
+
+Careful to free what it has yielded. The forms that take their input as they go are in `_lazy_map`.
+"""
 
 import concurrent.futures
 import itertools
 import time
 
+from . import _answers
 from ._chunks import run_chunk
 
 TYPE_CHECKING = False
@@ -11,21 +15,25 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
-    from weakref import ref
 
     from ._base import Future
 
+    Call = tuple[Callable[..., Any], tuple[Any, ...]]
     Submit = Callable[..., Future[Any]]
+    ChunkParts = tuple[int, list[Any], dict[int, bytes]]
 
 
-def check_sizes(chunksize: int, buffersize: int | None) -> None:
+def check_sizes(chunksize: "int | str", buffersize: int | None) -> None:
     """Check the two sizes of `map`.
 
     Raises:
-        ValueError: one is less than 1.
+        ValueError: one is less than 1, or `chunksize` is another word than "auto".
         TypeError: `buffersize` is neither None nor an integer.
     """
-    if chunksize < 1:
+    if isinstance(chunksize, str):
+        if chunksize != "auto":
+            raise ValueError(f"chunksize must be an integer or 'auto', not {chunksize!r}")
+    elif chunksize < 1:
         raise ValueError("chunksize must be >= 1.")
     if buffersize is not None:
         if not isinstance(buffersize, int):
@@ -34,84 +42,83 @@ def check_sizes(chunksize: int, buffersize: int | None) -> None:
             raise ValueError("buffersize must be None or > 0")
 
 
-def calls_of(
-    function: "Callable[..., Any]", iterables: "tuple[Iterable[Any], ...]", chunksize: int
-) -> "Iterator[tuple[Callable[..., Any], tuple[Any, ...]]]":
+class Input:
+    """The arguments of a map, cut into calls."""
+
+    def __init__(self, function: "Callable[..., Any]", iterables: "tuple[Iterable[Any], ...]") -> None:
+        self._function = function
+        self._width = len(iterables)
+        self._rows: Iterator[Any]
+        if self._width == 1:
+            self._rows = iter(iterables[0])
+        else:
+            self._rows = zip(*iterables, strict=False)
+
+    def call(self) -> "Call | None":
+        """The next call by itself; None at the end."""
+        for row in self._rows:
+            return self._function, (row,) if self._width == 1 else row
+        return None
+
+    def chunk(self, size: int) -> "tuple[Call, int] | None":
+        """The next `size` calls as one, and how many they are; None at the end."""
+        rows = tuple(itertools.islice(self._rows, size))
+        if not rows:
+            return None
+        # Columns are smaller than rows and faster to pickle.
+        columns = (rows,) if self._width == 1 else tuple(zip(*rows, strict=True))
+        return (run_chunk, (self._function, *columns)), len(rows)
+
+
+def calls_of(source: Input, chunksize: int) -> "Iterator[Call]":
     """The calls that a map submits, in order."""
-    arguments = zip(*iterables, strict=False)
     if chunksize == 1:
-        yield from ((function, args) for args in arguments)
-        return
-    while chunk := tuple(itertools.islice(arguments, chunksize)):
-        yield run_chunk, (function, chunk)
+        while call := source.call():
+            yield call
+    else:
+        while chunk := source.chunk(chunksize):
+            yield chunk[0]
 
 
-def submit_ahead(
-    submit: "Submit",
-    calls: "Iterator[tuple[Callable[..., Any], tuple[Any, ...]]]",
-    count: int | None,
-) -> "deque[Future[Any]]":
-    """Submit the first `count` calls, all if None.
-
-    If the input raises, what has been submitted is cancelled, and the error goes on.
-    """
+def submit_all(submit: "Submit", calls: "Iterator[Call]") -> "deque[Future[Any]]":
+    """Submit all calls. If the input raises, what has been submitted is cancelled, and the error goes on."""
     from collections import deque
 
     futures: deque[Future[Any]] = deque()
     try:
-        for function, args in itertools.islice(calls, count):
+        for function, args in calls:
             futures.append(submit(function, *args))
     except BaseException:
-        for future in futures:
-            future.cancel()
+        cancel_all(futures)
         raise
     return futures
 
 
-def results(
-    futures: "deque[Future[Any]]",
-    calls: "Iterator[tuple[Callable[..., Any], tuple[Any, ...]]]",
-    executor: "ref[Any]",
-    deadline_s: float | None,
-    chunked: bool,
-) -> "Iterator[Any]":
+def cancel_all(futures: "Iterable[Future[Any]]") -> None:
+    """Cancel what has not begun."""
+    for future in futures:
+        future.cancel()
+
+
+def results(futures: "deque[Future[Any]]", deadline_s: float | None, chunked: bool) -> "Iterator[Any]":
     """Yield the results in order; cancel the rest when that ends early, in whatever way.
 
     Args:
-        futures: the calls that are submitted.
-        calls: those that are not; one is submitted for each result, while the executor lives.
-        executor: held weakly, because an iterator must not keep a pool.
+        futures: the calls, all submitted.
         deadline_s: on the monotonic clock, in seconds.
-        chunked: each future gives a list of results.
+        chunked: each future gives the results of a chunk.
     """
     try:
         while futures:
-            _submit_next(futures, calls, executor)
-            if not chunked:
-                yield _take(futures, deadline_s)
-                continue
-            chunk = _take(futures, deadline_s)
-            chunk.reverse()
-            while chunk:
-                yield chunk.pop()
+            if chunked:
+                yield from outcomes(take_first(futures, deadline_s))
+            else:
+                yield take_first(futures, deadline_s)
     finally:
-        for future in futures:
-            future.cancel()
+        cancel_all(futures)
 
 
-def _submit_next(
-    futures: "deque[Future[Any]]",
-    calls: "Iterator[tuple[Callable[..., Any], tuple[Any, ...]]]",
-    executor: "ref[Any]",
-) -> None:
-    owner = executor()
-    if owner is None:
-        return
-    for function, args in itertools.islice(calls, 1):
-        futures.append(owner.submit(function, *args))
-
-
-def _take(futures: "deque[Future[Any]]", deadline_s: float | None) -> "Any":
+def take_first(futures: "deque[Future[Any]]", deadline_s: float | None) -> "Any":
     """The result of the first future, which is forgotten before the result is given away."""
     timeout_s = None if deadline_s is None else deadline_s - time.monotonic()
     try:
@@ -123,3 +130,37 @@ def _take(futures: "deque[Future[Any]]", deadline_s: float | None) -> "Any":
         raise
     del futures[0]
     return result
+
+
+def outcomes(parts: "ChunkParts") -> "Iterator[Any]":
+    """The results of a chunk, one by one; none is kept here once it was given away.
+
+    Where a call of the chunk failed, its error is raised in its turn. Iteration may go on after it.
+    """
+    _, values, errors = parts
+    values.reverse()
+    if errors:
+        return _Outcomes(values, errors)
+    return itertools.starmap(values.pop, itertools.repeat((), len(values)))
+
+
+class _Outcomes:
+    """The results of a chunk in which a call failed."""
+
+    def __init__(self, reversed_values: "list[Any]", errors: "dict[int, bytes]") -> None:
+        self._values = reversed_values
+        self._errors = errors
+        self._place = 0
+
+    def __iter__(self) -> "Iterator[Any]":
+        return self
+
+    def __next__(self) -> "Any":
+        if not self._values:
+            raise StopIteration
+        value = self._values.pop()
+        encoded = self._errors.pop(self._place, None)
+        self._place += 1
+        if encoded is not None:
+            raise _answers.open_exception(encoded)
+        return value

@@ -11,6 +11,7 @@ from _pickle import PicklingError, dumps, loads
 from io import BytesIO
 
 from . import _remote, _state
+from ._chunks import ChunkAnswer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ def is_importable(obj: object) -> bool:
     found: object = sys.modules.get(module_name)
     if found is None:
         return False
-    for part in getattr(obj, "__qualname__", "").split("."):
+    name = getattr(obj, "__qualname__", "")
+    if "." not in name:
+        return getattr(found, name, None) is obj
+    for part in name.split("."):
         found = getattr(found, part, None)
     return found is obj
 
@@ -156,6 +160,34 @@ def dump(value: "Any", reducers: "Reducers | None" = None) -> "Encoded":
     return stream.getvalue(), buffers
 
 
+_PROTOCOL = b"\x80\x05"
+_SHORT_TEXT, _STACK_GLOBAL = b"\x8c", b"\x93"
+_NO_KEYWORDS_AND_STOP = b"}\x87."
+_last_named = ("", "", b"")
+
+
+def _named(function: "Any") -> bytes:
+    """The beginning of the pickle of a call: this function by its name.
+
+    It is the same for each call of it, and most of the time that pickling a small call takes. It
+    puts nothing into the memo, so whatever follows is pickled as if it stood alone.
+    """
+    global _last_named
+    module_name, name = function.__module__, function.__qualname__
+    known_module_name, known_name, encoded = _last_named
+    if name is not known_name or module_name is not known_module_name:
+        encoded = _PROTOCOL + _text(module_name) + _text(name) + _STACK_GLOBAL
+        _last_named = module_name, name, encoded
+    return encoded
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode("utf-8", "surrogatepass")
+    if len(encoded) < 256:
+        return _SHORT_TEXT + bytes((len(encoded),)) + encoded
+    return b"X" + len(encoded).to_bytes(4, "little") + encoded
+
+
 def encode_task(
     function: "Any",
     args: "tuple[Any, ...]",
@@ -178,13 +210,15 @@ def encode_task(
             not reducers
             and type(function) in _NAMED
             and is_importable(function)
-            and is_plain(args)
-            and is_plain(kwargs)
             and _plain_pickle_is_allowed()
         ):
-            buffers: list[memoryview] = []
-            stream = dumps((function, args, kwargs), 5, buffer_callback=_keeper(buffers))
-            return stream, buffers
+            if not kwargs and _ATOMS.issuperset(map(type, args)):
+                body = memoryview(dumps(args, 5))[2:-1]
+                return b"".join((_named(function), body, _NO_KEYWORDS_AND_STOP)), []
+            if is_plain(args) and is_plain(kwargs):
+                buffers: list[memoryview] = []
+                stream = dumps((function, args, kwargs), 5, buffer_callback=_keeper(buffers))
+                return stream, buffers
         return dump((function, args, kwargs), reducers)
     except KeyboardInterrupt:
         raise
@@ -239,6 +273,8 @@ def encode_result(value: "Any") -> "Encoded":
         BaseException: whatever the value's pickling raises, with a note that gives the path to the
             guilty object.
     """
+    if type(value) is ChunkAnswer:
+        return _encode_chunk(value)
     try:
         reducers: Any = _state.result_reducers
         if _state.pickler_name is not None:
@@ -258,6 +294,24 @@ def encode_result(value: "Any") -> "Encoded":
             except Exception:
                 pass  # The class forbids attributes; the error itself matters more.
         raise
+
+
+def _encode_chunk(answer: ChunkAnswer) -> "Encoded":
+    """Encode the answer of a chunk. A value that cannot be pickled costs its own call and no other."""
+    try:
+        return encode_result(answer.parts())
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        for place, value in enumerate(answer.values):
+            try:
+                encode_result(value)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                answer.errors[place] = encode_exception(error)
+                answer.values[place] = None
+        return encode_result(answer.parts())
 
 
 def encode_exception(error: BaseException, text: str | None = None) -> bytes:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _TRANSIENT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN))
 """Errors of a shortage that may end: workers are tried again after a while."""
 
+_SMALL_BYTES = 1024
+"""A task up to this size does not count in what a lazy `map` has on its way."""
+
 _STOPPED_WITH_WORK = (
     "A worker stopped while some jobs were given to the executor. This can be caused by a too short "
     "worker timeout or by a memory leak."
@@ -34,6 +37,9 @@ _GREW = (
     "A worker was restarted because its memory had grown by more than {limit:.0f} MB since its "
     "first task; look for a memory leak in the tasks."
 )
+
+
+_function_type = type(lambda: None)
 
 
 class ExecutorFlags:
@@ -166,25 +172,27 @@ class PoolLife:
         self._submitting.append(None)
         try:
             try:
-                stream, buffers = self._encode(function, args, kwargs)
+                if self._pickling_lock is None:
+                    stream, buffers = _pickling.encode_task(function, args, kwargs)
+                else:
+                    stream, buffers = self._encode(function, args, kwargs)
             except PicklingError as error:
                 future._finish(None, error)
                 return future
             self._hand_over(future, stream, buffers, _label(function))
         finally:
             self._submitting.pop()
-        self.start_workers()
+        if self._pool.spawning():
+            self.start_workers()
         return future
 
     def _encode(
         self, function: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]"
     ) -> "_pickling.Encoded":
-        reducers = self._options.job_reducers
-        if self._pickling_lock is None:
-            return _pickling.encode_task(function, args, kwargs)
         # Reducers may rely on one task being pickled at a time.
+        assert self._pickling_lock is not None
         with self._pickling_lock:
-            return _pickling.encode_task(function, args, kwargs, reducers)
+            return _pickling.encode_task(function, args, kwargs, self._options.job_reducers)
 
     def _hand_over(
         self, future: "Future[Any]", stream: bytes, buffers: "list[memoryview]", label: str | None
@@ -193,7 +201,9 @@ class PoolLife:
             task = self._pool.submit(stream, buffers)
         except (PoolClosed, PoolBroken, PoolForked) as refusal:
             raise self.refusal(refusal) from None
-        future._attach(self.ref, task, label)
+        future._pool, future._task, future._label = self.ref, task, label
+        if buffers or len(stream) > _SMALL_BYTES:
+            future._sent_bytes = len(stream) + sum(buffer.nbytes for buffer in buffers)
         # The outcome may be here before the future is known. Both sides put down what they have
         # and then look for the other's; whoever takes the outcome out finishes the future.
         self.pending[task] = future
@@ -547,6 +557,8 @@ class ManagerThread(threading.Thread):
 
 
 def _label(function: object) -> str | None:
+    if type(function) is _function_type:
+        return function.__qualname__
     name = getattr(function, "__qualname__", None)
     return name if isinstance(name, str) else type(function).__qualname__
 

@@ -10,7 +10,6 @@ import os
 import sys
 import threading
 import time
-import weakref
 from multiprocessing.process import current_process
 
 from . import _channels, _contexts, _exceptions, _lives, _map, _pickling, _pool, _state
@@ -28,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
-    from typing import Any, NoReturn, ParamSpec, Self, TypeVar
+    from typing import Any, Literal, NoReturn, ParamSpec, Self, TypeVar
 
     from ._base import Future
 
@@ -258,30 +257,40 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         fn: "Callable[..., T]",
         *iterables: "Iterable[Any]",
         timeout: float | None = None,
-        chunksize: int = 1,
+        chunksize: "int | Literal['auto']" = 1,
         buffersize: int | None = None,
+        ordered: bool = True,
         **_ignored: "Any",
     ) -> "Iterator[T]":
         """As the builtin `map`, with the calls made in the workers, in the order of the input.
 
-        All input is consumed and submitted before this returns, unless `buffersize` is given.
-        Closing the iterator, or an error in it, cancels the rest. Unknown keyword arguments are
-        ignored, as in loky.
+        All input is consumed and submitted before this returns. With `buffersize`, `ordered=False`
+        or `chunksize="auto"` the input is taken as results are, and may be endless: what is on its
+        way is bounded in tasks and in bytes.
+
+        Closing the iterator, or an error in it, cancels the rest. A call that raises costs its own
+        result, not those before it in its chunk. Unknown keyword arguments are ignored, as in loky.
 
         Args:
             timeout: seconds from this call until the last result; then `TimeoutError`.
-            chunksize: calls that travel as one task; if one of them raises, the chunk is lost.
-            buffersize: longest run of submitted calls ahead of the result being taken.
+            chunksize: calls that travel as one task. "auto": as many as run for some milliseconds,
+                found while they run. A chunk is lost as a whole only if its worker dies.
+            buffersize: largest number of tasks ahead of the result being taken.
+            ordered: False gives results as they come. After an error the iterator can then be asked
+                for the others.
 
         Raises:
-            ValueError: a size is less than 1.
+            ValueError: a size is less than 1, or `chunksize` is another word than "auto".
             TypeError: `buffersize` is no integer.
         """
         deadline_s = None if timeout is None else time.monotonic() + timeout
         _map.check_sizes(chunksize, buffersize)
-        calls = _map.calls_of(fn, iterables, chunksize)
-        futures = _map.submit_ahead(self.submit, calls, buffersize)
-        return _map.results(futures, calls, weakref.ref(self), deadline_s, chunksize > 1)
+        if isinstance(chunksize, str) or buffersize is not None or not ordered:
+            from . import _lazy_map
+
+            return _lazy_map.results(self, fn, iterables, chunksize, buffersize, deadline_s, ordered)
+        calls = _map.calls_of(_map.Input(fn, iterables), chunksize)
+        return _map.results(_map.submit_all(self.submit, calls), deadline_s, chunksize > 1)
 
     def shutdown(
         self, wait: bool = True, kill_workers: bool = False, *, cancel_futures: bool = False

@@ -76,10 +76,12 @@ def test_an_error_is_raised_at_its_place_and_the_rest_is_cancelled(pool):
         next(results)
 
 
-def test_an_error_in_a_chunk_loses_the_chunk(pool):
-    results = pool(1).map(tasks.fail_at, itertools.repeat(3), range(10), chunksize=2)
-    assert [next(results), next(results)] == [0, 1]
+def test_an_error_in_a_chunk_costs_nothing_before_it(pool):
+    results = pool(1).map(tasks.fail_at, itertools.repeat(3), range(10), chunksize=4)
+    assert [next(results), next(results), next(results)] == [0, 1, 2]
     with pytest.raises(ValueError, match="3"):
+        next(results)
+    with pytest.raises(StopIteration):
         next(results)
 
 

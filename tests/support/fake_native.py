@@ -23,6 +23,11 @@ class FakePayload:
         """The buffers beside it."""
         return self._buffers
 
+    @property
+    def size_bytes(self) -> int:
+        """How many bytes arrived."""
+        return len(self._stream)
+
 
 class FakePool:
     """The engine's side of a pool.

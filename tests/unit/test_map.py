@@ -4,8 +4,9 @@ import weakref
 
 import pytest
 
-from loky import _map
+from loky import _lazy_map, _map
 from loky._base import Future
+from loky._chunks import ChunkAnswer
 
 
 class Executor:
@@ -22,16 +23,20 @@ class Executor:
         self.futures.append(future)
         if self.run:
             try:
-                future.set_result(function(*args))
+                result = function(*args)
+                # A worker sends what a chunk's answer consists of.
+                future.set_result(result.parts() if isinstance(result, ChunkAnswer) else result)
             except Exception as error:
                 future.set_exception(error)
         return future
 
     def map(self, function, *iterables, chunksize=1, buffersize=None, deadline_s=None):
         _map.check_sizes(chunksize, buffersize)
-        calls = _map.calls_of(function, iterables, chunksize)
-        futures = _map.submit_ahead(self.submit, calls, buffersize)
-        return _map.results(futures, calls, weakref.ref(self), deadline_s, chunksize > 1)
+        if buffersize is not None:
+            self._max_workers = 2
+            return _lazy_map.results(self, function, iterables, chunksize, buffersize, deadline_s, True)
+        calls = _map.calls_of(_map.Input(function, iterables), chunksize)
+        return _map.results(_map.submit_all(self.submit, calls), deadline_s, chunksize > 1)
 
 
 def test_results_come_in_the_order_of_the_input_until_the_shortest_ends():

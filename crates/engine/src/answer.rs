@@ -130,6 +130,21 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// How many bytes it holds.
+    pub fn len(&self) -> usize {
+        let stream = match &self.stream {
+            AnswerStream::Inline(bytes) => bytes.len(),
+            AnswerStream::InSegment(view) => view.len(),
+        };
+        let buffers = self.buffers.iter().map(AnswerView::len);
+        buffers.fold(stream, usize::saturating_add)
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// An answer of plain bytes.
     pub fn inline(stream: Vec<u8>) -> Self {
         Self {

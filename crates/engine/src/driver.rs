@@ -89,8 +89,7 @@ fn turn_until_stopped(shared: &Arc<Shared>) {
         on_time(&mut state);
         state.feed_pending();
         state.flush();
-        drop(state);
-        shared.changed.notify_all();
+        shared.unlock(state);
         copy_waiting(shared);
     }
 }
@@ -225,8 +224,7 @@ fn close(shared: &Shared) {
     passing.close();
     let mut state = shared.lock();
     state.close();
-    drop(state);
-    shared.changed.notify_all();
+    shared.unlock(state);
 }
 
 impl State {
@@ -252,5 +250,6 @@ impl State {
         self.segments.clear();
         self.wake = None;
         self.front.deliver(Delivery::Stopped);
+        self.front.settle();
     }
 }

@@ -88,13 +88,27 @@ pub enum Delivery {
 pub trait Front: Send + Sync {
     /// Takes a delivery.
     fn deliver(&self, delivery: Delivery);
+
+    /// Nothing more follows at once: whoever waits for deliveries should be woken now. Called often
+    /// without need.
+    fn settle(&self) {}
 }
 
 /// A front that keeps deliveries until a thread of the language takes them.
+///
+/// It wakes that thread once for all that one turn of the engine delivers: a wake-up costs more than
+/// what it brings.
 #[derive(Default)]
 pub struct Inbox {
-    queue: Mutex<VecDeque<Delivery>>,
+    shelf: Mutex<Shelf>,
     filled: Condvar,
+}
+
+#[derive(Default)]
+struct Shelf {
+    deliveries: VecDeque<Delivery>,
+    /// Somebody waits and has not been woken.
+    awaited: bool,
 }
 
 impl Inbox {
@@ -105,35 +119,44 @@ impl Inbox {
 
     /// Waits for deliveries and takes all there are, in order.
     pub fn take(&self) -> VecDeque<Delivery> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        while queue.is_empty() {
-            queue = self
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        while shelf.deliveries.is_empty() {
+            shelf.awaited = true;
+            shelf = self
                 .filled
-                .wait(queue)
+                .wait(shelf)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        std::mem::take(&mut *queue)
+        shelf.awaited = false;
+        std::mem::take(&mut shelf.deliveries)
     }
 
     /// As `take`, and empty-handed after `timeout`.
     pub fn take_within(&self, timeout: Duration) -> VecDeque<Delivery> {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .filled
-            .wait_timeout_while(queue, timeout, |queue| queue.is_empty());
-        let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *queue)
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        shelf.awaited = shelf.deliveries.is_empty();
+        let waited = self.filled.wait_timeout_while(shelf, timeout, |shelf| {
+            let empty = shelf.deliveries.is_empty();
+            shelf.awaited = empty;
+            empty
+        });
+        let (mut shelf, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        shelf.awaited = false;
+        std::mem::take(&mut shelf.deliveries)
     }
 }
 
 impl Front for Inbox {
     fn deliver(&self, delivery: Delivery) {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let was_empty = queue.is_empty();
-        queue.push_back(delivery);
-        drop(queue);
-        if was_empty {
-            self.filled.notify_one();
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        shelf.deliveries.push_back(delivery);
+    }
+
+    fn settle(&self) {
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        if !shelf.deliveries.is_empty() && std::mem::take(&mut shelf.awaited) {
+            drop(shelf);
+            self.filled.notify_all();
         }
     }
 }

@@ -7,7 +7,8 @@ use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -30,8 +31,12 @@ use crate::state::{Phase, State, TaskEntry};
 /// What the callers and the poll loop share.
 pub(crate) struct Shared {
     state: Mutex<State>,
-    /// Told after each turn of the loop, for those who wait for the state to change.
-    pub(crate) changed: Condvar,
+    /// Told after each change, for those who wait for one.
+    changed: Condvar,
+    /// How many those are: telling nobody would be a system call all the same.
+    waiting: AtomicUsize,
+    /// Whether workers are wanted that have no process yet; written under the lock.
+    spawning: AtomicBool,
     /// The thread of the loop, until somebody has waited for its end.
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -41,6 +46,31 @@ impl Shared {
     /// poisoned lock holds a state that may be read.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state, unless somebody else is at it.
+    fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
+        match self.state.try_lock() {
+            Ok(state) => Some(state),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    /// Lets go of the state after a change, and lets others see it.
+    pub(crate) fn unlock(&self, state: MutexGuard<'_, State>) {
+        let spawning = state.spawns_outstanding() > 0;
+        self.spawning.store(spawning, Ordering::SeqCst);
+        drop(state);
+        self.tell_waiting();
+    }
+
+    /// Wakes whoever waits for a change. Whoever begins to wait later takes the lock after the
+    /// change, and sees it.
+    fn tell_waiting(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.changed.notify_all();
+        }
     }
 
     /// Waits for the loop's thread, which has said its last word, to let go of everything.
@@ -62,9 +92,8 @@ impl Shared {
         let mut state = self.lock();
         state.fail(text);
         let wake = state.wake.clone();
-        drop(state);
+        self.unlock(state);
         ring(wake);
-        self.changed.notify_all();
     }
 }
 
@@ -91,6 +120,8 @@ impl Pool {
         let shared = Shared {
             state,
             changed: Condvar::new(),
+            waiting: AtomicUsize::new(0),
+            spawning: AtomicBool::new(false),
             thread: Mutex::default(),
         };
         Self {
@@ -122,20 +153,19 @@ impl Pool {
     /// # Errors
     /// `ShutDown`, `Broken`, `Forked`, `Fault`: the task was not accepted, and its payload is dropped.
     pub fn submit(&self, payload: TaskPayload) -> Result<TaskId, EngineError> {
-        self.change(|shared, state| {
-            if let Some(reason) = state.core.broken() {
-                return Err(EngineError::Broken(reason));
-            }
-            if !state.core.accepts() {
-                return Err(EngineError::ShutDown);
-            }
-            start_loop(shared, state)?;
-            state.task_last += 1;
-            let task = TaskId(state.task_last);
-            state.tasks.insert(task, TaskEntry::new(payload));
-            state.feed(Event::TaskSubmitted { task });
-            Ok(task)
-        })
+        self.change(|shared, state| accept(shared, state, payload))
+    }
+
+    /// As [`Self::submit`], for a caller that must not wait: gives the payload back where somebody
+    /// else is at the pool's state.
+    pub fn try_submit(
+        &self,
+        payload: TaskPayload,
+    ) -> Result<Result<TaskId, EngineError>, TaskPayload> {
+        let Some(state) = self.is_own().then(|| self.shared.try_lock()).flatten() else {
+            return Err(payload);
+        };
+        Ok(self.change_locked(state, |shared, state| accept(shared, state, payload)))
     }
 
     /// Whether workers wait for a description of their surroundings.
@@ -145,7 +175,7 @@ impl Pool {
 
     /// Whether workers have been wanted that have no process yet.
     pub fn is_spawning(&self) -> bool {
-        self.is_own() && self.shared.lock().spawns_outstanding() > 0
+        self.is_own() && self.shared.spawning.load(Ordering::SeqCst)
     }
 
     /// Describes the surroundings of the workers that are about to be made.
@@ -334,17 +364,23 @@ impl Pool {
         if !self.is_own() {
             return Err(EngineError::Forked);
         }
-        let done = catch_unwind(AssertUnwindSafe(|| {
-            let mut state = self.shared.lock();
+        self.change_locked(self.shared.lock(), change)
+    }
+
+    fn change_locked<T>(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        change: impl FnOnce(&Arc<Shared>, &mut State) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let done = catch_unwind(AssertUnwindSafe(move || {
             if let Some(fault) = &state.fault {
                 return Err(EngineError::Fault(fault.clone()));
             }
             let done = change(&self.shared, &mut state);
             state.flush();
             let wake = if state.stir { state.wake.clone() } else { None };
-            drop(state);
+            self.shared.unlock(state);
             ring(wake);
-            self.shared.changed.notify_all();
             done
         }));
         done.unwrap_or_else(|panic| {
@@ -362,6 +398,7 @@ impl Pool {
         if !self.is_own() {
             return Err(EngineError::Forked);
         }
+        self.shared.waiting.fetch_add(1, Ordering::SeqCst);
         let state = self.shared.lock();
         let (state, _) = self
             .shared
@@ -370,6 +407,7 @@ impl Pool {
                 state.phase != Phase::Closed && !done(state)
             })
             .unwrap_or_else(PoisonError::into_inner);
+        self.shared.waiting.fetch_sub(1, Ordering::SeqCst);
         Ok(state.phase == Phase::Closed || done(&state))
     }
 }
@@ -394,6 +432,25 @@ fn ring(wake: Option<Arc<Wake>>) {
     if let Some(wake) = wake {
         wake.ring();
     }
+}
+
+fn accept(
+    shared: &Arc<Shared>,
+    state: &mut State,
+    payload: TaskPayload,
+) -> Result<TaskId, EngineError> {
+    if let Some(reason) = state.core.broken() {
+        return Err(EngineError::Broken(reason));
+    }
+    if !state.core.accepts() {
+        return Err(EngineError::ShutDown);
+    }
+    start_loop(shared, state)?;
+    state.task_last += 1;
+    let task = TaskId(state.task_last);
+    state.tasks.insert(task, TaskEntry::new(payload));
+    state.feed(Event::TaskSubmitted { task });
+    Ok(task)
 }
 
 /// Starts the loop where it does not run. It waits for the lock that the caller holds.

@@ -184,6 +184,7 @@ impl State {
                 self.stir = true;
             }
         }
+        self.front.settle();
     }
 
     /// Tells the front that a task is over, and forgets the task.
@@ -225,6 +226,7 @@ impl State {
         self.setup = SetupDesk::default();
         self.phase = Phase::Stopped;
         self.stir = true;
+        self.front.settle();
     }
 
     /// Whether a worker has begun a task, by its ledger.

@@ -14,7 +14,7 @@ use crate::task::TaskCall;
 
 /// How many calls a worker may be ahead, where nothing else is said: enough for short tasks to
 /// travel in batches.
-const AHEAD_PER_WORKER: usize = 16;
+const AHEAD_PER_WORKER: usize = 64;
 
 /// A task under way, or why it is not.
 type Started<C> = Result<TaskFuture<<C as TaskCall>::Output>, Error>;
@@ -51,6 +51,16 @@ impl<I> Source<I>
 where
     I: Iterator<Item: TaskCall>,
 {
+    /// How many further calls may be made beside those that are under way. None is made before half of
+    /// what may be ahead has been used up: calls that are made together travel together.
+    fn room(&self, under_way: usize) -> usize {
+        if under_way <= self.ahead_max / 2 {
+            self.ahead_max - under_way
+        } else {
+            0
+        }
+    }
+
     fn start_next(&mut self) -> Option<Started<I::Item>> {
         let call = self.calls.next()?;
         Some(self.pool.submit(call))
@@ -103,7 +113,7 @@ where
     type Item = Result<<I::Item as TaskCall>::Output, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.under_way.0.len() < self.source.ahead_max {
+        for _ in 0..self.source.room(self.under_way.0.len()) {
             let Some(started) = self.source.start_next() else {
                 break;
             };
@@ -159,7 +169,7 @@ where
     type Item = Result<<I::Item as TaskCall>::Output, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.under_way.len() + self.refused.len() < self.source.ahead_max {
+        for _ in 0..self.source.room(self.under_way.len() + self.refused.len()) {
             let Some(started) = self.source.start_next() else {
                 break;
             };

@@ -134,6 +134,12 @@ impl Payload {
         }
     }
 
+    /// How many bytes arrived.
+    #[getter]
+    fn size_bytes(&self) -> usize {
+        self.answer.len()
+    }
+
     /// The buffers beside the stream, in order.
     fn buffers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         let views = self

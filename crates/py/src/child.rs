@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use loky_worker::{
-    ExecTemplate, LeaveReason, Order, Outgoing, Seed as EngineSeed, TaskIn, Turn,
+    ExecTemplate, GroupOptions, LeaveReason, Order, Outgoing, Seed as EngineSeed, TaskIn, Turn,
     Worker as EngineWorker, WorkerError, Zygote as EngineZygote, ZygoteOptions,
 };
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
@@ -53,8 +53,18 @@ pub(crate) struct Zygote(Mutex<Option<EngineZygote>>);
 impl Zygote {
     /// Takes over the control descriptor. `exec_args` is the command of an executed worker, the
     /// program first.
+    ///
+    /// With `group`, the folder of a memory cgroup, each worker gets a group below it that may have
+    /// `group_limit` bytes.
     #[new]
-    fn new(control_fd: RawFd, parent_pid: i32, exec_args: Vec<OsString>) -> PyResult<Self> {
+    #[pyo3(signature = (control_fd, parent_pid, exec_args, group=None, group_limit=0))]
+    fn new(
+        control_fd: RawFd,
+        parent_pid: i32,
+        exec_args: Vec<OsString>,
+        group: Option<PathBuf>,
+        group_limit: u64,
+    ) -> PyResult<Self> {
         // SAFETY: the parent passes this number to the zygote for this use alone.
         let control = unsafe { OwnedFd::from_raw_fd(control_fd) };
         let mut words = exec_args.into_iter();
@@ -63,8 +73,16 @@ impl Zygote {
             arguments: words.collect(),
             environment: None,
         });
-        let zygote =
-            EngineZygote::adopt(control, ZygoteOptions { parent_pid, exec }).map_err(to_python)?;
+        let groups = group.map(|below| GroupOptions {
+            below,
+            limit_bytes: group_limit,
+        });
+        let options = ZygoteOptions {
+            parent_pid,
+            exec,
+            groups,
+        };
+        let zygote = EngineZygote::adopt(control, options).map_err(to_python)?;
         Ok(Self(Mutex::new(Some(zygote))))
     }
 

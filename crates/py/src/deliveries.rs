@@ -3,6 +3,7 @@
 use loky_engine::front::{Delivery, TaskEnd};
 use loky_engine::report::{Breakage, Cause, CrashReport};
 use loky_engine::{BreakReason, Departure, LeaveReason, Notice, Statistics};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
@@ -13,9 +14,11 @@ use crate::buffers::Payload;
 pub(crate) fn to_tuple(py: Python<'_>, delivery: Delivery) -> PyResult<Option<Bound<'_, PyTuple>>> {
     let tuple = match delivery {
         Delivery::Ended { task, end } => match end {
-            TaskEnd::Value(answer) => ("value", task.0, Payload::new(answer)).into_pyobject(py)?,
+            TaskEnd::Value(answer) => {
+                (intern!(py, "value"), task.0, Payload::new(answer)).into_pyobject(py)?
+            }
             TaskEnd::Raised(answer) => {
-                ("raised", task.0, Payload::new(answer)).into_pyobject(py)?
+                (intern!(py, "raised"), task.0, Payload::new(answer)).into_pyobject(py)?
             }
             TaskEnd::Died(report) => {
                 ("died", task.0, report_dict(py, &report)?).into_pyobject(py)?
@@ -23,7 +26,7 @@ pub(crate) fn to_tuple(py: Python<'_>, delivery: Delivery) -> PyResult<Option<Bo
             TaskEnd::Broken(breakage) => {
                 ("broken", task.0, breakage_dict(py, &breakage)?).into_pyobject(py)?
             }
-            TaskEnd::Cancelled => ("cancelled", task.0).into_pyobject(py)?,
+            TaskEnd::Cancelled => (intern!(py, "cancelled"), task.0).into_pyobject(py)?,
             TaskEnd::ShutDown => ("shutdown", task.0).into_pyobject(py)?,
             TaskEnd::Undeliverable { errno } => {
                 ("undeliverable", task.0, errno).into_pyobject(py)?

@@ -23,6 +23,9 @@ use crate::deliveries;
 use crate::door::wait_in_slices;
 use crate::errors::to_python;
 
+/// A task up to this size is handed over without letting go of the interpreter.
+const SMALL_BYTES: usize = 16 * 1024;
+
 /// `EMFILE`: the table of descriptors is full.
 const TABLE_FULL_ERRNO: i32 = 24;
 
@@ -100,10 +103,18 @@ impl Pool {
         for buffer in buffers.iter() {
             held.push(Box::new(Exported::of(&buffer)?));
         }
-        let payload = TaskPayload {
+        let mut payload = TaskPayload {
             stream: stream.to_vec(),
             buffers: held,
         };
+        if payload.buffers.is_empty() && stream.len() <= SMALL_BYTES {
+            // To let go of the interpreter costs more than a small task, and whoever takes it then
+            // may keep it for milliseconds. Nobody who holds the pool's lock waits for it.
+            match self.engine.try_submit(payload) {
+                Ok(submitted) => return submitted.map(|task| task.0).map_err(to_python),
+                Err(busy) => payload = busy,
+            }
+        }
         let task = py
             .detach(|| self.engine.submit(payload))
             .map_err(to_python)?;

@@ -289,7 +289,13 @@ pub struct ExitedBody {
     pub system_ns: u64,
     /// Whether a `Kill` frame for it had been served before it ended.
     pub killed_on_request: bool,
+    /// Whether the kernel had ended a process of its memory cgroup for the limit of that.
+    pub passed_limit: bool,
 }
+
+/// Bits of the last word of an `Exited` body.
+const EXITED_ON_REQUEST: u64 = 1;
+const EXITED_PASSED_LIMIT: u64 = 2;
 
 impl ExitedBody {
     /// Reads a body.
@@ -298,17 +304,17 @@ impl ExitedBody {
         let max_rss_bytes = reader.u64()?;
         let user_ns = reader.u64()?;
         let system_ns = reader.u64()?;
-        let killed_on_request = match reader.u64()? {
-            0 => false,
-            1 => true,
-            value => return Err(WireError::ReservedUsed { value }),
-        };
+        let flags = reader.u64()?;
+        if flags & !(EXITED_ON_REQUEST | EXITED_PASSED_LIMIT) != 0 {
+            return Err(WireError::ReservedUsed { value: flags });
+        }
         reader.end()?;
         Ok(Self {
             max_rss_bytes,
             user_ns,
             system_ns,
-            killed_on_request,
+            killed_on_request: flags & EXITED_ON_REQUEST != 0,
+            passed_limit: flags & EXITED_PASSED_LIMIT != 0,
         })
     }
 }
@@ -327,7 +333,8 @@ impl Body for ExitedBody {
             self.max_rss_bytes,
             self.user_ns,
             self.system_ns,
-            u64::from(self.killed_on_request),
+            u64::from(self.killed_on_request) * EXITED_ON_REQUEST
+                | u64::from(self.passed_limit) * EXITED_PASSED_LIMIT,
         ] {
             out.extend_from_slice(&word.to_le_bytes());
         }

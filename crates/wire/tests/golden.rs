@@ -292,6 +292,7 @@ fn exited_carries_status_and_usage() {
         user_ns: 1_000_000_000,
         system_ns: 20_000_000,
         killed_on_request: true,
+        passed_limit: false,
     };
     let frame = assert_typed(
         Role::ZygoteToParent,

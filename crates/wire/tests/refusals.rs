@@ -388,7 +388,7 @@ fn bodies_that_disagree_with_the_number_of_descriptors_are_refused() {
 fn exited_flags_and_unfit_text_are_checked_when_asked_for() {
     let mut bytes = Vec::new();
     let mut body = [0; 32];
-    body[24] = 2;
+    body[24] = 4;
     encode(
         &Header::for_worker(Kind::Exited, 1, 0),
         &[&body],
@@ -398,7 +398,7 @@ fn exited_flags_and_unfit_text_are_checked_when_asked_for() {
     let frame = next_of(Role::ZygoteToParent, &bytes).unwrap().unwrap();
     assert_eq!(
         frame.exited_body(),
-        Err(WireError::ReservedUsed { value: 2 })
+        Err(WireError::ReservedUsed { value: 4 })
     );
 
     bytes.clear();

@@ -206,10 +206,10 @@ proptest! {
     #[test]
     fn an_exit_arrives_as_it_was_sent(
         worker in 1..=u64::MAX, status: u32, max_rss_bytes: u64, user_ns: u64, system_ns: u64,
-        killed_on_request: bool,
+        killed_on_request: bool, passed_limit: bool,
     ) {
         let header = Header::for_worker(Kind::Exited, worker, status);
-        let body = ExitedBody { max_rss_bytes, user_ns, system_ns, killed_on_request };
+        let body = ExitedBody { max_rss_bytes, user_ns, system_ns, killed_on_request, passed_limit };
         let frame = only_frame(Role::ZygoteToParent, &framed(&header, &body));
         prop_assert_eq!(frame.header, Header { len: frame.header.len, ..header });
         prop_assert_eq!(frame.exited_body().unwrap(), body);

@@ -10,6 +10,7 @@
 mod channel;
 mod error;
 mod exec;
+mod groups;
 mod ledger;
 mod lifeline;
 mod reap;
@@ -22,6 +23,7 @@ mod zygote;
 
 pub use error::WorkerError;
 pub use exec::ExecTemplate;
+pub use groups::GroupOptions;
 pub use loky_wire::LeaveReason;
 pub use run::{Turn, Worker};
 pub use seed::Seed;

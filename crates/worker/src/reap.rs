@@ -14,6 +14,8 @@ use loky_sys::pidfd;
 use loky_sys::process::{self, Reaped};
 use loky_sys::signal::SIGKILL;
 
+use crate::groups::{GroupOptions, Groups};
+
 /// How often the children are asked for where one of them has no pidfd.
 const ASK_INTERVAL_NS: u64 = 20_000_000;
 
@@ -26,6 +28,8 @@ pub(crate) struct Death {
     pub(crate) reaped: Reaped,
     /// A signal that the parent had asked for was sent to it before it ended.
     pub(crate) requested: bool,
+    /// The kernel had ended a process of its memory cgroup for the limit of that.
+    pub(crate) passed_limit: bool,
 }
 
 struct Member {
@@ -46,14 +50,16 @@ pub(crate) struct Family {
     let_live: String,
     /// Readable when the process is over; a child without one is asked for at intervals.
     pidfds: BTreeMap<i32, OwnedFd>,
+    groups: Groups,
     residents_known: bool,
     /// Orphans may be there that no listing has shown yet.
     listing_due: bool,
 }
 
 impl Family {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(groups: Option<GroupOptions>) -> Self {
         Self {
+            groups: Groups::new(groups),
             workers: BTreeMap::new(),
             residents: BTreeSet::new(),
             doomed: BTreeSet::new(),
@@ -77,6 +83,7 @@ impl Family {
 
     /// A child of this process is this worker.
     pub(crate) fn add_worker(&mut self, worker: u64, pid: i32) {
+        self.groups.take_in(worker, pid);
         self.workers.insert(
             pid,
             Member {
@@ -109,6 +116,7 @@ impl Family {
             }
             self.kill_orphans();
         }
+        self.groups.sweep();
         Ok(())
     }
 
@@ -122,6 +130,7 @@ impl Family {
                 deaths.push(Death {
                     worker: member.worker,
                     requested: member.requested,
+                    passed_limit: self.groups.dismiss(member.worker),
                     reaped,
                 });
             }
@@ -185,7 +194,7 @@ impl Family {
     pub(crate) fn is_over(&self) -> bool {
         // The kernel is asked, for a listing of children may have been impossible.
         if !process::has_children().unwrap_or(true) {
-            return true;
+            return !self.groups.has_remains();
         }
         let only_spared = |children: Vec<i32>| children.iter().all(|pid| self.spared.contains(pid));
         !self.spared.is_empty() && process::children_of_self().is_ok_and(only_spared)
@@ -199,6 +208,7 @@ impl Family {
     /// How long a poll may last before [`Self::reap`] has to be called again.
     pub(crate) fn interval_ns(&self) -> Option<u64> {
         let unwatched = self.workers.len() + self.doomed.len() > self.pidfds.len();
-        (unwatched || self.listing_due).then_some(ASK_INTERVAL_NS)
+        let waiting = unwatched || self.listing_due || self.groups.has_remains();
+        waiting.then_some(ASK_INTERVAL_NS)
     }
 }

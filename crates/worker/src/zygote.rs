@@ -14,6 +14,7 @@ use loky_wire::{ExitedBody, Header, Kind, Role, SPAWN_EXEC, encode, encode_body}
 use crate::channel::{Channel, Filled, Incoming, Written};
 use crate::error::WorkerError;
 use crate::exec::ExecTemplate;
+use crate::groups::GroupOptions;
 use crate::lifeline::ParentWatch;
 use crate::reap::{Death, Family};
 use crate::seed::{Seed, SpawnOrder};
@@ -32,6 +33,8 @@ pub struct ZygoteOptions {
     pub parent_pid: i32,
     /// How to execute a worker, where that can be asked for.
     pub exec: Option<ExecTemplate>,
+    /// Where to make a memory cgroup for each worker, where that is wanted.
+    pub groups: Option<GroupOptions>,
 }
 
 /// What the front has to do.
@@ -98,7 +101,7 @@ impl Zygote {
             channel: Channel::new(control, Role::ParentToZygote),
             outbox: Vec::new(),
             parent: ParentWatch::new(options.parent_pid),
-            family: Family::new(),
+            family: Family::new(options.groups),
             exec: options.exec,
             stage: Stage::Serving,
             unfit_said: false,
@@ -329,6 +332,7 @@ impl Zygote {
             user_ns: death.reaped.user_ns,
             system_ns: death.reaped.system_ns,
             killed_on_request: death.requested,
+            passed_limit: death.passed_limit,
         };
         let status = death.reaped.status.raw().cast_unsigned();
         if !self.parent_closed {

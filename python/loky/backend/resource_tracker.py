@@ -124,7 +124,7 @@ class ResourceTracker:
         reader, writer = os.pipe()
         try:
             program = _PROGRAM.format(root=_launch.package_root(), fd=reader, verbose=bool(VERBOSE))
-            args = [sys.executable, "-I", "-S", "-c", program]
+            args = [sys.executable, "-I", "-S", "-c", program, "loky-tracker"]
             self._pid, self._proc_handle = spawnv_passfds(sys.executable, args, [reader])
         except BaseException:
             os.close(writer)

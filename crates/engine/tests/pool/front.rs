@@ -33,6 +33,7 @@ pub fn zygote(words: &[String]) -> ! {
         ZygoteOptions {
             parent_pid,
             exec: Some(exec),
+            groups: None,
         },
     ));
     loop {

@@ -1,1 +1,2 @@
 //! Nothing but benches: see `benches/peers.rs`.
+#![forbid(unsafe_code)]

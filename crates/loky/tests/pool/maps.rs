@@ -68,7 +68,8 @@ fn look_ahead(setting: Setting) {
     let mut results = pool.map(endless.map(double::call)).look_ahead(5);
     for given in 1..=20_u64 {
         assert_eq!(results.next().unwrap().unwrap(), 2 * given);
-        assert_eq!(taken.get(), given + 4);
+        assert!(taken.get() <= given + 4, "{} for {given}", taken.get());
+        assert!(taken.get() >= given + 2, "{} for {given}", taken.get());
     }
     drop(results);
     pool.shutdown().unwrap();

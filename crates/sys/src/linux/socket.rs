@@ -37,7 +37,7 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
         let _ = set_socket_send_buffer_size(end, BUFFER_BYTES);
         let _ = set_socket_recv_buffer_size(end, BUFFER_BYTES);
     }
-    Ok((one, other))
+    Ok((above_streams(one)?, above_streams(other)?))
 }
 
 /// Writes once; answers how many bytes were taken. The descriptors travel with the first of them, so
@@ -75,7 +75,7 @@ pub fn recv<Fd: AsFd>(
     let received = recvmsg(socket, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC)?;
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
-            descriptors.extend(rights.map(Some));
+            descriptors.extend(rights.map(|descriptor| above_streams(descriptor).ok()));
         }
     }
     if received.flags.contains(ReturnFlags::CTRUNC) {

@@ -19,6 +19,7 @@ use rustix::net::{
 };
 
 pub use crate::contract::DESCRIPTORS_MAX;
+use crate::unix::descriptor::above_streams;
 pub use crate::unix::descriptor::set_nonblocking;
 
 const BUFFER_BYTES: usize = 1 << 20;
@@ -39,7 +40,7 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
         let _ = set_socket_send_buffer_size(end, BUFFER_BYTES);
         let _ = set_socket_recv_buffer_size(end, BUFFER_BYTES);
     }
-    Ok((one, other))
+    Ok((above_streams(one)?, above_streams(other)?))
 }
 
 /// As on Linux. No SIGPIPE, for sockets made by [`pair`].

@@ -84,11 +84,13 @@ pub(crate) fn outside(descriptor: &impl AsFd, taken: &[RawFd]) -> io::Result<Own
 /// A pipe, closed on exec: the end to read from, and the one to write to.
 pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = crate::platform::process::pipe()?;
-    // The number of a standard stream would not survive the making of a worker.
     Ok((above_streams(read)?, above_streams(write)?))
 }
 
-fn above_streams(descriptor: OwnedFd) -> io::Result<OwnedFd> {
+/// The descriptor under a number that no standard stream has. Where a program has closed one of its
+/// streams, the kernel gives its number to whatever is opened next: workers would be handed that as
+/// their output.
+pub(crate) fn above_streams(descriptor: OwnedFd) -> io::Result<OwnedFd> {
     if descriptor.as_raw_fd() > STREAM_LAST {
         Ok(descriptor)
     } else {

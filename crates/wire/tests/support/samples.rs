@@ -77,6 +77,7 @@ pub fn append_frame_of(chance: &mut Chance, kind: Kind, out: &mut Vec<u8>) {
                 user_ns: chance.next(),
                 system_ns: chance.next(),
                 killed_on_request: chance.yes(),
+                passed_limit: chance.yes(),
             };
             encode_body(
                 &Header::for_worker(kind, worker, chance.count(9)),

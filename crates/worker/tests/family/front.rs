@@ -37,6 +37,7 @@ pub fn zygote(words: &[String]) -> ! {
     let options = ZygoteOptions {
         parent_pid: words[1].parse().unwrap(),
         exec: Some(exec),
+        groups: None,
     };
     let mut zygote = or_exit(Zygote::adopt(control, options));
     loop {

@@ -1,0 +1,77 @@
+//! A memory cgroup for each worker: made before it is told of, removed when it is gone.
+//!
+//! Owned by the zygote, which is the only one that can name a worker by its number without fear, and that
+//! outlives it. Where a group cannot be made the worker goes without: its limit is kept by looking at
+//! it, too. It never makes a group but below the one that it was given.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use loky_sys::cgroup::MemoryGroup;
+use loky_sys::process;
+
+/// Where the groups are made, and their limit.
+#[derive(Clone, Debug)]
+pub struct GroupOptions {
+    /// The folder of a memory cgroup that has been handed over for this.
+    pub below: PathBuf,
+    /// What the processes of one worker may have.
+    pub limit_bytes: u64,
+}
+
+/// The groups of the workers that live, and those that could not be removed yet.
+pub(crate) struct Groups {
+    below: Option<(MemoryGroup, u64)>,
+    of_workers: BTreeMap<u64, MemoryGroup>,
+    empty_soon: Vec<MemoryGroup>,
+}
+
+impl Groups {
+    pub(crate) fn new(options: Option<GroupOptions>) -> Self {
+        let below = options
+            .and_then(|options| Some((MemoryGroup::at(&options.below)?, options.limit_bytes)));
+        Self {
+            below,
+            of_workers: BTreeMap::new(),
+            empty_soon: Vec::new(),
+        }
+    }
+
+    /// Puts a worker that was just made, and that has not been waited for, into a group of its own.
+    pub(crate) fn take_in(&mut self, worker: u64, pid: i32) {
+        let Some((below, limit_bytes)) = &self.below else {
+            return;
+        };
+        let name = format!("loky-{}-{worker}", process::pid());
+        let Ok(group) = below.make_below(&name, *limit_bytes) else {
+            return;
+        };
+        if group.add(pid).is_ok() {
+            self.of_workers.insert(worker, group);
+        } else {
+            self.empty_soon.push(group);
+        }
+    }
+
+    /// A worker has been waited for. Answers whether the kernel has ended a process of its group for
+    /// its limit. Whoever is left in the group is an orphan and is killed as one.
+    pub(crate) fn dismiss(&mut self, worker: u64) -> bool {
+        let Some(group) = self.of_workers.remove(&worker) else {
+            return false;
+        };
+        let passed = group.counters().kills.is_some_and(|kills| kills > 0);
+        self.empty_soon.push(group);
+        self.sweep();
+        passed
+    }
+
+    /// Removes the groups whose last process is gone.
+    pub(crate) fn sweep(&mut self) {
+        self.empty_soon.retain(|group| group.remove().is_err());
+    }
+
+    /// Whether [`Self::sweep`] has to be called again after a while.
+    pub(crate) fn has_remains(&self) -> bool {
+        !self.empty_soon.is_empty()
+    }
+}
