@@ -286,6 +286,18 @@ impl Pool {
             .flatten()
     }
 
+    /// As [`Self::cancel`], and where it answers true nothing is delivered: the caller knows.
+    pub fn withdraw(&self, task: TaskId) -> Result<bool, EngineError> {
+        self.change(|_, state| Ok(withdraw(state, task)))
+    }
+
+    /// As [`Self::withdraw`], for a caller that must not wait: `None` where somebody else is at the
+    /// pool's state.
+    pub fn try_withdraw(&self, task: TaskId) -> Option<Result<bool, EngineError>> {
+        let state = self.is_own().then(|| self.shared.try_lock()).flatten()?;
+        Some(self.change_locked(state, |_, state| Ok(withdraw(state, task))))
+    }
+
     /// Whether a worker has begun a task.
     pub fn has_started(&self, task: TaskId) -> bool {
         self.is_own() && self.shared.lock().has_started(task)
@@ -451,6 +463,16 @@ fn accept(
     state.tasks.insert(task, TaskEntry::new(payload));
     state.feed(Event::TaskSubmitted { task });
     Ok(task)
+}
+
+fn withdraw(state: &mut State, task: TaskId) -> bool {
+    if !state.tasks.contains_key(&task) {
+        return false;
+    }
+    state.withdrawing = Some(task);
+    state.feed(Event::CancelRequested { task });
+    state.withdrawing = None;
+    !state.tasks.contains_key(&task)
 }
 
 /// Starts the loop where it does not run. It waits for the lock that the caller holds.

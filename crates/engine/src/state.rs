@@ -108,6 +108,8 @@ pub(crate) struct State {
     /// Wakes the loop; there while the loop runs.
     pub(crate) wake: Option<Arc<Wake>>,
     pub(crate) fault: Option<String>,
+    /// The task whose end is told to its caller and so to nobody else.
+    pub(crate) withdrawing: Option<TaskId>,
     /// What is known of the break, for those who are refused because of it.
     pub(crate) broke: Option<Arc<Breakage>>,
     /// How the last launcher that died came to its end.
@@ -143,6 +145,7 @@ impl State {
             resizing: false,
             wake: None,
             fault: None,
+            withdrawing: None,
             broke: None,
             launcher_fact: None,
             witness: Witness::default(),
@@ -199,7 +202,9 @@ impl State {
         if !entry.buffers.is_empty() {
             self.front.deliver(Delivery::Discarded(entry.buffers));
         }
-        self.front.deliver(Delivery::Ended { task, end });
+        if self.withdrawing != Some(task) || !matches!(end, TaskEnd::Cancelled) {
+            self.front.deliver(Delivery::Ended { task, end });
+        }
     }
 
     /// Ends everything after a fault of the engine itself. The launcher's control socket is

@@ -196,9 +196,12 @@ impl Pool {
         wait_in_slices(py, timeout, |slice| self.engine.wait_stopped(slice))
     }
 
-    /// Asks for a task not to run; true where it never will.
+    /// Asks for a task not to run; true where it never will, and then `next_batch` does not tell it.
     fn cancel(&self, py: Python<'_>, task: u64) -> PyResult<bool> {
-        py.detach(|| self.engine.cancel(TaskId(task)))
+        // Without letting go of the interpreter, for the reason given at `submit`.
+        let withdrawn = self.engine.try_withdraw(TaskId(task));
+        withdrawn
+            .unwrap_or_else(|| py.detach(|| self.engine.withdraw(TaskId(task))))
             .map_err(to_python)
     }
 

@@ -16,6 +16,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::force::{Switch, is_forced};
+use crate::unix::descriptor::above_streams;
 
 pub use crate::unix::file::{file_len, read_file, write_file};
 pub use crate::unix::mapping::{Mapping, Words};
@@ -70,7 +71,7 @@ fn create(name: &CStr, sealable: bool) -> io::Result<Created> {
         match create_memory(name, sealable) {
             Ok(descriptor) => {
                 return Ok(Created {
-                    descriptor,
+                    descriptor: above_streams(descriptor)?,
                     is_memory: true,
                 });
             }
@@ -80,7 +81,7 @@ fn create(name: &CStr, sealable: bool) -> io::Result<Created> {
         }
     }
     Ok(Created {
-        descriptor: create_nameless()?,
+        descriptor: above_streams(create_nameless()?)?,
         is_memory: false,
     })
 }

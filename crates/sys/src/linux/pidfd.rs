@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::force::{Switch, is_forced};
+use crate::unix::descriptor::above_streams;
 
 /// Opens one for a process that the caller knows to be alive or unreaped. `None`: the kernel does
 /// not have it (before 5.3) or a filter forbids it. `ESRCH`: there is no such process.
@@ -17,7 +18,7 @@ pub fn open(pid: i32) -> io::Result<Option<OwnedFd>> {
         return Ok(None);
     }
     match pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(descriptor) => Ok(Some(descriptor)),
+        Ok(descriptor) => Ok(Some(above_streams(descriptor)?)),
         Err(Errno::NOSYS | Errno::PERM) => Ok(None),
         Err(error) => Err(error.into()),
     }

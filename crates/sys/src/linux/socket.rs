@@ -15,6 +15,7 @@ use rustix::net::{
 };
 
 pub use crate::contract::DESCRIPTORS_MAX;
+use crate::unix::descriptor::above_streams;
 pub use crate::unix::descriptor::set_nonblocking;
 
 /// What is asked of the kernel for each direction; it gives what the system's limit allows.
@@ -73,12 +74,21 @@ pub fn recv<Fd: AsFd>(
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut slices = [IoSliceMut::new(bytes)];
     let received = recvmsg(socket, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let mut cut_off = received.flags.contains(ReturnFlags::CTRUNC);
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
-            descriptors.extend(rights.map(|descriptor| above_streams(descriptor).ok()));
+            for descriptor in rights {
+                match above_streams(descriptor) {
+                    Ok(descriptor) => descriptors.push_back(Some(descriptor)),
+                    Err(_) => {
+                        cut_off = true;
+                        break;
+                    }
+                }
+            }
         }
     }
-    if received.flags.contains(ReturnFlags::CTRUNC) {
+    if cut_off {
         descriptors.push_back(None);
     }
     Ok(received.bytes)

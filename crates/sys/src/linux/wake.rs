@@ -8,6 +8,7 @@ use rustix::io::{Errno, read, write};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::force::{Switch, is_forced};
+use crate::unix::descriptor::above_streams;
 
 /// A bell. Any number of rings before a [`Wake::drain`] are one. In a forked child it is still the
 /// bell of the parent: the child must leave it alone.
@@ -23,15 +24,20 @@ impl Wake {
     pub fn new() -> io::Result<Self> {
         if !is_forced(Switch::NoEventfd) {
             match eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK) {
-                Ok(heard) => return Ok(Self { heard, rung: None }),
+                Ok(heard) => {
+                    return Ok(Self {
+                        heard: above_streams(heard)?,
+                        rung: None,
+                    });
+                }
                 Err(Errno::NOSYS | Errno::PERM) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         let (heard, rung) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         Ok(Self {
-            heard,
-            rung: Some(rung),
+            heard: above_streams(heard)?,
+            rung: Some(above_streams(rung)?),
         })
     }
 

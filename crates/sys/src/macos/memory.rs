@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::fs::{Mode, ftruncate};
 use rustix::shm;
 
+use crate::unix::descriptor::above_streams;
 pub use crate::unix::file::{file_len, read_file, write_file};
 pub use crate::unix::mapping::{Mapping, Words};
 
@@ -20,21 +21,21 @@ pub fn memfd(_name: &CStr, len: u64) -> io::Result<OwnedFd> {
     let file = shm::open(&name, flags, Mode::RUSR | Mode::WUSR)?;
     shm::unlink(&name)?;
     ftruncate(&file, len)?;
-    Ok(file)
+    above_streams(file)
 }
 
 /// A file that may grow and shrink; it has `len` zero bytes now.
 pub fn growing_memfd(_name: &CStr, len: u64) -> io::Result<OwnedFd> {
     let file = create_unlinked()?;
     file.set_len(len)?;
-    Ok(file.into())
+    above_streams(file.into())
 }
 
 /// A file of exactly these bytes.
 pub fn memfd_of(_name: &CStr, bytes: &[u8]) -> io::Result<OwnedFd> {
     let file = create_unlinked()?;
     write_file(&file, bytes)?;
-    Ok(file.into())
+    above_streams(file.into())
 }
 
 /// Never: there are no seals.

@@ -72,7 +72,7 @@ pub fn recv<Fd: AsFd>(
         if let RecvAncillaryMessage::ScmRights(rights) = message {
             for descriptor in rights {
                 fcntl_setfd(&descriptor, FdFlags::CLOEXEC)?;
-                descriptors.push_back(Some(descriptor));
+                descriptors.push_back(Some(above_streams(descriptor)?));
             }
         }
     }

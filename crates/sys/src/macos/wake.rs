@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, FdFlags, fcntl_setfd, read, write};
 use rustix::pipe::pipe;
 
-use crate::unix::descriptor::set_nonblocking;
+use crate::unix::descriptor::{above_streams, set_nonblocking};
 
 /// A bell. Any number of rings before a [`Wake::drain`] are one.
 #[derive(Debug)]
@@ -23,7 +23,10 @@ impl Wake {
             fcntl_setfd(end, FdFlags::CLOEXEC)?;
             set_nonblocking(end)?;
         }
-        Ok(Self { heard, rung })
+        Ok(Self {
+            heard: above_streams(heard)?,
+            rung: above_streams(rung)?,
+        })
     }
 
     /// Makes [`Wake::as_fd`] readable. Never waits: a bell too full to be rung is ringing.
