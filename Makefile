@@ -3,6 +3,7 @@
 #   make build            the environment .venv with a release build installed
 #   make demo             build, then the six failure examples and the survey of the standard library
 #   make test             all tests; the long forms are `make sim` and `make fuzz`
+#   make compat           joblib's own tests on this package, and ours with scikit-learn and dask
 #   make lint             formatting, lints, types, house rules; warnings are errors
 #   make wheel            dist/*.whl, one for every Python from 3.11 on
 #   make bench            measure against the peers, write benches/results/, renew the table in README.md
@@ -24,7 +25,7 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
 	$(shell find crates python -type f \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' \
 		-o -name '*.toml' -o -name 'py.typed' \))
 
-.PHONY: build demo test lint wheel bench sim fuzz clean
+.PHONY: build demo test lint wheel bench sim fuzz compat clean
 .DELETE_ON_ERROR:
 
 build: $(VENV)/.installed
@@ -54,6 +55,9 @@ test: build
 	ci/sim
 	ci/python-tests $(BIN)/python
 
+compat: build
+	ci/joblib $(BIN)/python
+
 lint: build
 	ci/lint $(BIN)/python
 
@@ -70,5 +74,5 @@ fuzz:
 	LOKY_FUZZ_INPUTS=$(INPUTS) ci/fuzz
 
 clean:
-	rm -rf target dist .venv .venv-peers .venv-other .pytest_cache .ruff_cache .mypy_cache
+	rm -rf target dist .venv .venv-peers .venv-other .venv-compat .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

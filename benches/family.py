@@ -38,3 +38,14 @@ def processor_ns(pids: list[int]) -> int:
         for task in _PROC.joinpath(str(pid), "task").iterdir():
             total += int(task.joinpath("schedstat").read_text().split()[0])
     return total
+
+
+def switches(pids: list[int]) -> int:
+    """Add up how often their threads gave up a processor to wait, and so were woken."""
+    total = 0
+    for pid in pids:
+        for task in _PROC.joinpath(str(pid), "task").iterdir():
+            for line in task.joinpath("status").read_text().splitlines():
+                if line.startswith("voluntary_ctxt_switches:"):
+                    total += int(line.split()[1])
+    return total

@@ -32,19 +32,19 @@ class ExecutorPeer:
     """Any pool with the surface of `concurrent.futures`."""
 
     def __init__(self, executor: Executor) -> None:
-        self._executor = executor
+        self.executor = executor
 
     def submit(self, task: Callable[..., Any], *arguments: Any) -> Answer:
         """Submit."""
-        return self._executor.submit(task, *arguments)
+        return self.executor.submit(task, *arguments)
 
     def map(self, task: Callable[..., Any], items: Iterable[Any], chunksize: int) -> Iterator[Any]:
         """Map."""
-        return self._executor.map(task, items, chunksize=chunksize)
+        return self.executor.map(task, items, chunksize=chunksize)
 
     def close(self) -> None:
         """Shut down and wait."""
-        self._executor.shutdown(wait=True)
+        self.executor.shutdown(wait=True)
 
 
 class PoolAnswer:
@@ -78,6 +78,52 @@ class PoolPeer:
         self._pool.join()
 
 
+class PebblePeer:
+    """`pebble.ProcessPool`."""
+
+    def __init__(self, workers: int) -> None:
+        from pebble import ProcessPool
+
+        self._pool: Any = ProcessPool(max_workers=workers)
+
+    def submit(self, task: Callable[..., Any], *arguments: Any) -> Answer:
+        """Schedule."""
+        answer: Answer = self._pool.schedule(task, args=arguments)
+        return answer
+
+    def map(self, task: Callable[..., Any], items: Iterable[Any], chunksize: int) -> Iterator[Any]:
+        """Map in order."""
+        results: Iterator[Any] = self._pool.map(task, items, chunksize=chunksize).result()
+        return results
+
+    def close(self) -> None:
+        """Close and join."""
+        self._pool.close()
+        self._pool.join()
+
+
+class MpirePeer:
+    """`mpire.WorkerPool`."""
+
+    def __init__(self, workers: int) -> None:
+        from mpire import WorkerPool
+
+        self._pool: Any = WorkerPool(n_jobs=workers)
+
+    def submit(self, task: Callable[..., Any], *arguments: Any) -> Answer:
+        """Apply asynchronously."""
+        return PoolAnswer(self._pool.apply_async(task, arguments))
+
+    def map(self, task: Callable[..., Any], items: Iterable[Any], chunksize: int) -> Iterator[Any]:
+        """Map in order."""
+        results: Iterator[Any] = self._pool.imap(task, items, chunk_size=chunksize)
+        return results
+
+    def close(self) -> None:
+        """Stop and join."""
+        self._pool.stop_and_join()
+
+
 def _loky(workers: int) -> Peer:
     import loky
 
@@ -99,6 +145,8 @@ PEERS: dict[str, Callable[[int], Peer]] = {
     "cf-forkserver": _standard("forkserver"),
     "cf-spawn": _standard("spawn"),
     "mp-pool": PoolPeer,
+    "pebble": PebblePeer,
+    "mpire": MpirePeer,
 }
 IMPORTS = {
     "loky-rs": "from loky import ProcessPoolExecutor",
@@ -107,6 +155,8 @@ IMPORTS = {
     "cf-forkserver": "from concurrent.futures import ProcessPoolExecutor",
     "cf-spawn": "from concurrent.futures import ProcessPoolExecutor",
     "mp-pool": "from multiprocessing.pool import Pool",
+    "pebble": "from pebble import ProcessPool",
+    "mpire": "from mpire import WorkerPool",
 }
 ELSEWHERE = ("loky",)
 """Contenders with our import name, which live in an environment of their own."""

@@ -15,8 +15,9 @@ from typing import Any
 from benches import machine
 from benches.measure import MARK
 from benches.peers import ELSEWHERE, PEERS
-from benches.scenarios import HANG, SCENARIOS, Numbers
+from benches.scenarios import HANG, SCENARIOS
 from benches.table import markdown
+from benches.timing import Numbers
 
 RESULTS = Path(__file__).resolve().parent / "results"
 LIMIT_S = 90.0
@@ -90,7 +91,9 @@ def collect(
     for (scenario, contender), numbers in samples.items():
         for name in names[scenario]:
             values = numbers.get(name, []) + numbers.get("", [])
-            rows.setdefault(f"{scenario} · {name}", {})[contender] = summary(values)
+            # A contender that cannot do it has nothing in the row.
+            if values:
+                rows.setdefault(f"{scenario} · {name}", {})[contender] = summary(values)
     return rows
 
 

@@ -4,38 +4,21 @@ The name of a number ends with its unit. Rates (`…_per_s`) are better when hig
 lower.
 """
 
-import contextlib
 import os
-import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from benches import family, tasks
-from benches.peers import IMPORTS, PEERS, Peer
+from benches.peers import IMPORTS, PEERS
+from benches.scenarios_life import LIFE
+from benches.scenarios_scale import SCALE
+from benches.timing import MIB, WORKERS, Numbers, median_ms, ms_since, warm
 
-WORKERS = 2
 CRASH_LIMIT_S = 10.0
 IDLE_S = 3.0
-MIB = 1 << 20
 HANG = "hang"
-
-Numbers = dict[str, float | str]
-
-
-def _ms_since(began: float) -> float:
-    return (time.perf_counter() - began) * 1e3
-
-
-@contextlib.contextmanager
-def _warm(name: str) -> Iterator[Peer]:
-    """Hold a pool whose workers have all done something."""
-    peer = PEERS[name](WORKERS)
-    for answer in [peer.submit(tasks.nothing, item) for item in range(20 * WORKERS)]:
-        answer.result()
-    yield peer
-    peer.close()
 
 
 def start_up(name: str) -> Numbers:
@@ -45,7 +28,7 @@ def start_up(name: str) -> Numbers:
     began = time.perf_counter()
     peer = PEERS[name](WORKERS)
     peer.submit(tasks.nothing, 1).result()
-    numbers["first_result_ms"] = _ms_since(began)
+    numbers["first_result_ms"] = ms_since(began)
     peer.close()
     return numbers
 
@@ -59,7 +42,7 @@ def _import_ms(statement: str) -> float:
 
 def round_trip(name: str) -> Numbers:
     """One task at a time that does nothing, from submit to its result."""
-    with _warm(name) as peer:
+    with warm(name) as peer:
         for item in range(300):
             peer.submit(tasks.nothing, item).result()
         times = []
@@ -79,7 +62,7 @@ def throughput(name: str) -> Numbers:
         work()
         return count / (time.perf_counter() - began)
 
-    with _warm(name) as peer:
+    with warm(name) as peer:
 
         def submit_all() -> None:
             for answer in [peer.submit(tasks.nothing, item) for item in range(5000)]:
@@ -92,20 +75,11 @@ def throughput(name: str) -> Numbers:
         }
 
 
-def _median_ms(repeat: int, work: Callable[[], object]) -> float:
-    times = []
-    for _ in range(repeat):
-        began = time.perf_counter()
-        work()
-        times.append(_ms_since(began))
-    return statistics.median(times)
-
-
 def arrays(name: str) -> Numbers:
     """Arrays into a worker and back out of it; the receiver reads each page."""
     numbers: Numbers = {}
-    with _warm(name) as peer:
-        for label, size, repeat in (("1mib", MIB, 30), ("64mib", 64 * MIB, 7)):
+    with warm(name) as peer:
+        for label, size, repeat in (("64kib", MIB // 16, 100), ("1mib", MIB, 30), ("64mib", 64 * MIB, 7)):
             array = tasks.make(size)
 
             def send(array: object = array) -> None:
@@ -114,10 +88,16 @@ def arrays(name: str) -> Numbers:
             def fetch(size: int = size) -> None:
                 tasks.touch(peer.submit(tasks.make, size).result())
 
-            _median_ms(2, send)
-            numbers[f"in_{label}_ms"] = _median_ms(repeat, send)
-            _median_ms(2, fetch)
-            numbers[f"out_{label}_ms"] = _median_ms(repeat, fetch)
+            median_ms(2, send)
+            numbers[f"in_{label}_ms"] = median_ms(repeat, send)
+            median_ms(2, fetch)
+            numbers[f"out_{label}_ms"] = median_ms(repeat, fetch)
+
+            def exchange(array: object = array) -> None:
+                tasks.touch(peer.submit(abs, array).result())
+
+            median_ms(2, exchange)
+            numbers[f"both_{label}_ms"] = median_ms(repeat, exchange)
     return numbers
 
 
@@ -127,25 +107,25 @@ def _crash(name: str, task: Callable[[], None]) -> Numbers:
     A pool that is broken by the death is replaced by a new one, as its user would have to.
     """
     numbers: Numbers = {}
-    with _warm(name) as peer:
+    with warm(name) as peer:
         began = time.perf_counter()
         try:
             peer.submit(task).result(timeout=CRASH_LIMIT_S)
         except Exception:  # each pool has its own kind
-            if _ms_since(began) >= CRASH_LIMIT_S * 1e3:
+            if ms_since(began) >= CRASH_LIMIT_S * 1e3:
                 # Such a pool does not even close, so the measurement ends here.
                 _print_and_leave({"seen_ms": HANG, "next_ok_ms": HANG})
-        numbers["seen_ms"] = _ms_since(began)
+        numbers["seen_ms"] = ms_since(began)
         try:
             answer = peer.submit(tasks.nothing, 1)
             answer.result(timeout=CRASH_LIMIT_S)
         except Exception:  # as above
             replacement = PEERS[name](WORKERS)
             replacement.submit(tasks.nothing, 1).result(timeout=CRASH_LIMIT_S)
-            numbers["next_ok_ms"] = _ms_since(began)
+            numbers["next_ok_ms"] = ms_since(began)
             replacement.close()
         else:
-            numbers["next_ok_ms"] = _ms_since(began)
+            numbers["next_ok_ms"] = ms_since(began)
     return numbers
 
 
@@ -170,7 +150,7 @@ def idle(name: str) -> Numbers:
     """What the pool costs while it has nothing to do."""
     me = os.getpid()
     before = family.memory_bytes([me])
-    with _warm(name) as peer:
+    with warm(name) as peer:
         processes = [me, *family.descendants(me)]
         memory = family.memory_bytes(processes) - before
         processor = family.processor_ns(processes)
@@ -190,7 +170,7 @@ def shutdown(name: str) -> Numbers:
         answer.result()
     began = time.perf_counter()
     peer.close()
-    return {"ms": _ms_since(began)}
+    return {"ms": ms_since(began)}
 
 
 SCENARIOS: dict[str, Callable[[str], Numbers]] = {
@@ -204,5 +184,7 @@ SCENARIOS: dict[str, Callable[[str], Numbers]] = {
         crash_kill,
         idle,
         shutdown,
+        *SCALE,
+        *LIFE,
     )
 }

@@ -22,7 +22,7 @@ from sklearn.model_selection import RandomizedSearchCV, cross_val_score
 from sklearn.tree import DecisionTreeClassifier
 
 import loky.joblib
-from loky import ProcessPoolExecutor
+from loky import get_reusable_executor
 from loky.process_executor import TerminatedWorkerError
 
 loky.joblib.install()
@@ -49,8 +49,9 @@ class InOwnProcess(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type:
 
     def fit(self, X: Any, y: Any) -> "InOwnProcess":  # noqa: N803
         """Fit a clone; `TerminatedWorkerError` if that kills its process."""
-        with ProcessPoolExecutor(1) as executor:
-            self.estimator_ = executor.submit(clone(self.estimator).fit, X, y).result()
+        # Each worker of the search keeps one process for this, and gets another one after a death.
+        executor = get_reusable_executor(max_workers=1)
+        self.estimator_ = executor.submit(clone(self.estimator).fit, X, y).result()
         self.classes_ = self.estimator_.classes_
         return self
 
@@ -61,7 +62,7 @@ class InOwnProcess(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type:
 
 def search(estimator: Any, depths: dict[str, list[int]]) -> RandomizedSearchCV:
     """A search with two workers over all depths."""
-    return RandomizedSearchCV(estimator, depths, n_iter=5, cv=3, n_jobs=2, random_state=0, error_score=np.nan)
+    return RandomizedSearchCV(estimator, depths, n_iter=5, cv=2, n_jobs=2, random_state=0, error_score=np.nan)
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._exceptions import BrokenProcessPool as BrokenProcessPool
     from ._exceptions import LokyRecursionError as LokyRecursionError
     from ._exceptions import ShutdownExecutorError as ShutdownExecutorError
+    from ._exceptions import TaskTimeoutError as TaskTimeoutError
     from ._exceptions import TerminatedWorkerError as TerminatedWorkerError
     from ._let_live import let_live as let_live
     from ._pickler_choice import set_loky_pickler as set_loky_pickler
@@ -71,6 +72,7 @@ _home = {
     "LokyRecursionError": "loky._exceptions",
     "ProcessPoolExecutor": "loky.process_executor",
     "ShutdownExecutorError": "loky._exceptions",
+    "TaskTimeoutError": "loky._exceptions",
     "TerminatedWorkerError": "loky._exceptions",
     "TimeoutError": "concurrent.futures",
     "as_completed": "concurrent.futures",

@@ -15,9 +15,10 @@ from . import _answers
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, NoReturn, Protocol, TypeVar
+    from typing import Any, NoReturn, Protocol, Self, TypeVar
 
     from ._native import Payload
+    from ._options import TaskOptions
 
     T = TypeVar("T")
 
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
 
         def started(self, task: int) -> bool:
             """Whether a worker has begun the task."""
+
+        def cancel_by_force(self, task: int, grace_s: float | None) -> bool:
+            """End a task, also where it has begun; False: it is over."""
+
+        def stack(self, task: int) -> str | None:
+            """The stacks of the worker that runs the task."""
 
         def answer_unreadable(self, error: BaseException) -> None:
             """An answer could not be decoded."""
@@ -137,6 +144,8 @@ class Future(_std.Future["T"]):
     _task = 0
     _pool: "Callable[[], Pool | None] | None" = None
     _label: str | None = None
+    _options: "TaskOptions | None" = None
+    _forced_grace_s: float | None = None
     _sent_bytes = 0
     _calls = 1
     _made: _Condition | None = None
@@ -224,6 +233,8 @@ class Future(_std.Future["T"]):
         if watchers and not raised and any(getattr(w, "stop_on_exception", False) for w in watchers):
             # Such a waiter has to know whether this is an error, and only decoding tells.
             value, error = _answers.open_answer(payload, raised)
+            if error is not None:
+                self._note(error)
             self._finish(value, error)
             return
         with _guard:
@@ -317,8 +328,24 @@ class Future(_std.Future["T"]):
 
     # What the user does.
 
-    def cancel(self) -> bool:
-        """Withdraw the task; True if it will never run, however it had been handed on."""
+    def cancel(self, force: bool = False, *, grace: float | None = None) -> bool:
+        """Withdraw the task; True if it will never run, however it had been handed on.
+
+        Args:
+            force: end the task also where it has begun. It is interrupted, as by Ctrl-C, and if it
+                has not ended after `grace` seconds its worker is killed and replaced. The future is
+                cancelled at once; no other task is touched.
+            grace: None means what the executor has as `grace`.
+
+        Raises:
+            TypeError, ValueError: `grace` is no number of seconds.
+        """
+        if grace is not None:
+            from ._options import check_grace
+
+            grace = check_grace("grace", grace)
+        if not force and self._forced_grace_s is not None:
+            force, grace = True, self._forced_grace_s
         with _cancelling:
             if self._state in _CANCELLED:
                 return True
@@ -326,7 +353,10 @@ class Future(_std.Future["T"]):
                 return False
             pool = self._living_pool()
             if pool is not None:
-                if not pool.cancel(self._task):
+                if not (
+                    pool.cancel(self._task)
+                    or (force and pool.cancel_by_force(self._task, grace))
+                ):
                     return False
                 # Said here, so that the next one who asks hears it. Whoever has to be told is told
                 # without the lock.
@@ -338,6 +368,28 @@ class Future(_std.Future["T"]):
             return super().cancel()
         self._finish_cancelled(owed=True)
         return True
+
+    def force_on_cancel(self, grace: float = 0.2) -> "Self":
+        """From now on `cancel()` is `cancel(force=True, grace=grace)`; gives the future itself.
+
+        For code that knows nothing of force, such as asyncio: a task of asyncio that awaits
+        `asyncio.wrap_future(future.force_on_cancel())` ends the call when it is cancelled.
+
+        Raises:
+            TypeError, ValueError: `grace` is no number of seconds.
+        """
+        from ._options import check_grace
+
+        self._forced_grace_s = check_grace("grace", grace)
+        return self
+
+    def stack(self) -> str | None:
+        """The Python stacks of the worker that runs the task, as text; None if none does.
+
+        The task goes on undisturbed. Works also while it holds the lock of its interpreter.
+        """
+        pool = self._living_pool()
+        return None if pool is None else pool.stack(self._task)
 
     def cancelled(self) -> bool:
         """Whether the task was cancelled."""
@@ -457,6 +509,8 @@ class Future(_std.Future["T"]):
             raise
         del payload
         pool = self._living_pool()
+        if error is not None:
+            self._note(error)
         with _guard:
             self._value = value
             self._error = error
@@ -466,6 +520,11 @@ class Future(_std.Future["T"]):
         self._finished_decoding()
         if pool is not None and error is not None and _answers.is_unreadable(error):
             pool.answer_unreadable(error)
+
+    def _note(self, error: BaseException) -> None:
+        """Have the error name the task, if its submitter gave it a name."""
+        if self._options is not None and self._options.label is not None:
+            error.add_note(f"in the task labelled {self._options.label!r}")
 
     def _finished_decoding(self) -> None:
         if self._bells:

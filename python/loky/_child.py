@@ -207,10 +207,12 @@ def _start(worker: "Worker") -> "Any":
     setup = _pickling.decode(worker.setup())
     _world.enter(setup, worker.worker_id)
     on_interrupt: Any = _signal.SIG_IGN if setup["ignores_interrupt"] else _signal.default_int_handler
-    if "PYTHONFAULTHANDLER" not in os.environ:
-        import faulthandler
+    import faulthandler
 
+    if "PYTHONFAULTHANDLER" not in os.environ:
         faulthandler.enable(worker.stack_fd())
+    # Written by the handler itself, without the interpreter: a task that holds its lock is seen, too.
+    faulthandler.register(_native.STACK_SIGNAL, worker.stack_fd(), all_threads=True)
     worker.keep_last_words()
     try:
         if setup["reducers"] is not None:
@@ -268,7 +270,7 @@ class _Desk:
         self.on_interrupt = on_interrupt
         self.pid = os.getpid()
         self.begun: tuple[int, int] | None = None
-        self.answer: tuple[bool, bytes, Any] | None = None
+        self.answer: tuple[bool, bytes, Any, bool] | None = None
         self.watch = _MemoryWatch()
 
     def take_interrupts(self) -> None:
@@ -294,7 +296,7 @@ class _Desk:
             self.answer = _perform(turn[3], turn[4], self.pid)
         elif self.answer is None:
             # Interrupted outside the task's own code: the task had begun and is not run again.
-            self.answer = True, _pickling.encode_exception(KeyboardInterrupt()), []
+            self.answer = True, _pickling.encode_exception(KeyboardInterrupt()), [], False
         del turn
         self._reply(worker, task, attempt, *self.answer)
         self.answer = None
@@ -304,13 +306,20 @@ class _Desk:
         return True
 
     def _reply(
-        self, worker: "Worker", task: int, attempt: int, raised: bool, stream: bytes, buffers: "Any"
+        self,
+        worker: "Worker",
+        task: int,
+        attempt: int,
+        raised: bool,
+        stream: bytes,
+        buffers: "Any",
+        retry_wanted: bool,
     ) -> None:
         try:
-            worker.reply(task, attempt, raised, stream, buffers)
+            worker.reply(task, attempt, raised, stream, buffers, retry_wanted)
         except OSError as error:
             # There is no room for a large answer; a small one that says so needs none.
-            self.answer = True, _pickling.encode_exception(_without_own_frame(error)), []
+            self.answer = True, _pickling.encode_exception(_without_own_frame(error)), [], False
             worker.reply(task, attempt, *self.answer)
 
 
@@ -341,31 +350,34 @@ def _serve_until_interrupted(worker: "Worker", desk: _Desk) -> None:
             continue
 
 
-def _perform(stream: "Any", buffers: "Any", pid: int) -> "tuple[bool, bytes, Any]":
+def _perform(stream: "Any", buffers: "Any", pid: int) -> "tuple[bool, bytes, Any, bool]":
     """Run a task. Its arguments and its result are dropped when this returns.
 
     Args:
         pid: the number of the worker, which a process that the task forks does not have.
     """
     try:
-        function, args, kwargs = _pickling.decode_task(stream, buffers)
+        call = _pickling.decode_task(stream, buffers)
+        retry_on = call[3] if len(call) > 3 else ()
+        function, args, kwargs = call[:3]
+        del call
     except KeyboardInterrupt as error:
-        return True, _pickling.encode_exception(_without_own_frame(error)), []
+        return True, _pickling.encode_exception(_without_own_frame(error)), [], False
     except BaseException as error:
-        return True, _pickling.encode_unreadable_task(_without_own_frame(error)), []
+        return True, _pickling.encode_unreadable_task(_without_own_frame(error)), [], False
     try:
         result = function(*args, **kwargs)
         if os.getpid() != pid:
             _leave_as_fork(None)
         del function, args, kwargs
         encoded = _pickling.encode_result(result)
-        return False, *encoded
+        return False, *encoded, False
     except BaseException as error:
         if os.getpid() != pid:
             _leave_as_fork(error)
         answer = _pickling.encode_exception(_without_own_frame(error))
         error.__traceback__ = None  # Its frames hold the task's arguments.
-        return True, answer, []
+        return True, answer, [], isinstance(error, retry_on)
 
 
 def _leave_as_fork(error: BaseException | None) -> "NoReturn":

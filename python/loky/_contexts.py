@@ -22,6 +22,17 @@ def resolve(context: "Any") -> "Any":
     return get_context(context)
 
 
+def choose(context: "Any", mp_context: "Any") -> "Any":
+    """The one of two arguments that was given, resolved.
+
+    Raises:
+        ValueError: both were given, or there is no context of this name.
+    """
+    if context is not None and mp_context is not None:
+        raise ValueError("give either context or mp_context, not both")
+    return resolve(context if context is not None else mp_context)
+
+
 def method_of(context: "Any") -> str | None:
     """The start method of a context; None where none was given."""
     if context is None:

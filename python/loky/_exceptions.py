@@ -32,6 +32,20 @@ class TerminatedWorkerError(BrokenProcessPool):
         self.report = report
 
 
+class TaskTimeoutError(TimeoutError):
+    """A task has used up its `timeout`, and was ended, or its `queue_timeout`, and never began.
+
+    The pool is not broken by it, and no other task is touched.
+
+    Attributes:
+        report: what is known of the task and its end; None on an instance that was made by hand.
+    """
+
+    def __init__(self, *args: object, report: "CrashReport | None" = None) -> None:
+        super().__init__(*args)
+        self.report = report
+
+
 class ShutdownExecutorError(RuntimeError):
     """The executor has been shut down: it takes no tasks, or was told to kill this one."""
 
@@ -44,6 +58,7 @@ class LokyRecursionError(RuntimeError):
 for _public in (
     BrokenProcessPool,
     TerminatedWorkerError,
+    TaskTimeoutError,
     ShutdownExecutorError,
     LokyRecursionError,
 ):
@@ -86,6 +101,36 @@ def terminated(facts: "Mapping[str, Any]", task: str | None, owns_task: bool = T
     if task is not None:
         error.add_note(f"task: {task}")
     return error
+
+
+def timed_out(
+    facts: "Mapping[str, Any]", task: str | None, timeout_s: float | None
+) -> TaskTimeoutError:
+    """The error of a task that ran for longer than it may.
+
+    Args:
+        facts: the engine's report.
+        task: label of the task.
+        timeout_s: how long it may have run.
+    """
+    from . import _report, _timeouts
+
+    report = _report.report_from(facts, task, True)
+    return TaskTimeoutError(_timeouts.timeout_text(report, timeout_s), report=report)
+
+
+def expired(waited_s: float, task: str | None, timeout_s: float | None) -> TaskTimeoutError:
+    """The error of a task that had not begun in time and never will.
+
+    Args:
+        waited_s: how long it had waited.
+        task: label of the task.
+        timeout_s: how long it may have waited.
+    """
+    from . import _report, _timeouts
+
+    report = _report.report_of_wait(task)
+    return TaskTimeoutError(_timeouts.expiry_text(report, waited_s, timeout_s), report=report)
 
 
 def pool_broken(

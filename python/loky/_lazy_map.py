@@ -15,7 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
-    from weakref import ref
 
     from ._base import Future
 
@@ -88,7 +87,9 @@ class _Stream:
         import weakref
 
         workers: int = executor._max_workers
-        self._executor: ref[Any] = weakref.ref(executor)
+        # A view is forgotten at once; what it stands for is what must not be kept.
+        weakly = getattr(executor, "_weakly", None)
+        self._executor: Callable[[], Any] = weakref.ref(executor) if weakly is None else weakly()
         self._input = _map.Input(function, iterables)
         self._size = _Size(chunksize, workers, _length_of(iterables))
         self.chunked = chunksize != 1

@@ -23,6 +23,36 @@ if TYPE_CHECKING:
     ChunkParts = tuple[int, list[Any], dict[int, bytes]]
 
 
+def over(
+    executor: "Any",
+    function: "Callable[..., Any]",
+    iterables: "tuple[Iterable[Any], ...]",
+    timeout_s: float | None,
+    chunksize: "int | str",
+    buffersize: int | None,
+    ordered: bool,
+) -> "Iterator[Any]":
+    """The whole of `map`, over whatever has `submit`.
+
+    Args:
+        executor: whose `submit` runs the calls.
+        function: what to call.
+        iterables: its arguments.
+        timeout_s: seconds from now until the last result.
+        chunksize: calls that travel as one task, or "auto".
+        buffersize: tasks that may be ahead of the result that is taken.
+        ordered: results in the order of the input; else as the calls finish.
+    """
+    deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+    check_sizes(chunksize, buffersize)
+    if isinstance(chunksize, str) or buffersize is not None or not ordered:
+        from . import _lazy_map
+
+        return _lazy_map.results(executor, function, iterables, chunksize, buffersize, deadline_s, ordered)
+    calls = calls_of(Input(function, iterables), chunksize)
+    return results(submit_all(executor.submit, calls), deadline_s, chunksize > 1)
+
+
 def check_sizes(chunksize: "int | str", buffersize: int | None) -> None:
     """Check the two sizes of `map`.
 

@@ -193,8 +193,9 @@ def encode_task(
     args: "tuple[Any, ...]",
     kwargs: "dict[str, Any]",
     reducers: "Reducers | None" = None,
+    retry_on: "tuple[type[BaseException], ...]" = (),
 ) -> "Encoded":
-    """Encode a call as it is now.
+    """Encode a call as it is now, with the exceptions after which it is to be tried again.
 
     Raises:
         PicklingError: the call cannot be pickled for any reason, a `SystemExit` included. Its cause
@@ -204,10 +205,12 @@ def encode_task(
     try:
         chosen = _state.pickler_name
         if chosen is not None:
-            task = _WithPickler(chosen, _dump_chosen((function, args, kwargs), reducers))
+            call = (function, args, kwargs, retry_on) if retry_on else (function, args, kwargs)
+            task = _WithPickler(chosen, _dump_chosen(call, reducers))
             return dumps(task, 5), []
         if (
             not reducers
+            and not retry_on
             and type(function) in _NAMED
             and is_importable(function)
             and _plain_pickle_is_allowed()
@@ -219,6 +222,8 @@ def encode_task(
                 buffers: list[memoryview] = []
                 stream = dumps((function, args, kwargs), 5, buffer_callback=_keeper(buffers))
                 return stream, buffers
+        if retry_on:
+            return dump((function, args, kwargs, retry_on), reducers)
         return dump((function, args, kwargs), reducers)
     except KeyboardInterrupt:
         raise

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from ._options import TaskOptions
+
 _TRANSIENT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN))
 """Errors of a shortage that may end: workers are tried again after a while."""
 
@@ -74,6 +76,8 @@ class PoolOptions:
         preload: tuple[str, ...],
         max_tasks_per_worker: int | None,
         context: "Any" = None,
+        start_timeout_s: float | None = None,
+        grace_s: tuple[float, float | None] = (0.2, None),
         capture_stderr: bool = False,
     ) -> None:
         self.idle_timeout_s = idle_timeout_s
@@ -86,6 +90,8 @@ class PoolOptions:
         self.launcher = launcher
         self.preload = preload
         self.max_tasks_per_worker = max_tasks_per_worker
+        self.start_timeout_s = start_timeout_s
+        self.grace_s = grace_s
         self.context = context
         self.capture_stderr = capture_stderr
 
@@ -135,6 +141,9 @@ class PoolLife:
             executable=sys.executable,
             arguments=_launch.zygote_arguments(options.preload, by_value),
             max_tasks_per_worker=options.max_tasks_per_worker,
+            start_timeout=options.start_timeout_s,
+            grace=options.grace_s[0],
+            terminate_grace=options.grace_s[1],
             environment=list(self._environment.items()),
             capture_stderr=options.capture_stderr,
         )
@@ -162,21 +171,32 @@ class PoolLife:
 
     # Submitting.
 
-    def submit(self, function: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]") -> "Future[Any]":
+    def submit(
+        self,
+        function: "Any",
+        args: "tuple[Any, ...]",
+        kwargs: "dict[str, Any]",
+        options: "TaskOptions | None" = None,
+    ) -> "Future[Any]":
         """Hand a call to the pool; whatever is wrong with the call itself becomes its outcome.
 
         Raises:
             BrokenProcessPool, ShutdownExecutorError, RuntimeError: the pool takes no more tasks.
         """
         future: Future[Any] = Future()
+        if options is not None:
+            future._options = options
         self._submitting.append(None)
         try:
             try:
-                if self._pickling_lock is None:
+                if options is not None and options.retry_on:
+                    stream, buffers = self._encode(function, args, kwargs, options.retry_on)
+                elif self._pickling_lock is None:
                     stream, buffers = _pickling.encode_task(function, args, kwargs)
                 else:
                     stream, buffers = self._encode(function, args, kwargs)
             except PicklingError as error:
+                future._note(error)
                 future._finish(None, error)
                 return future
             self._hand_over(future, stream, buffers, _label(function))
@@ -187,18 +207,29 @@ class PoolLife:
         return future
 
     def _encode(
-        self, function: "Any", args: "tuple[Any, ...]", kwargs: "dict[str, Any]"
+        self,
+        function: "Any",
+        args: "tuple[Any, ...]",
+        kwargs: "dict[str, Any]",
+        retry_on: "tuple[type[BaseException], ...]" = (),
     ) -> "_pickling.Encoded":
+        reducers = self._options.job_reducers
+        if self._pickling_lock is None:
+            return _pickling.encode_task(function, args, kwargs, reducers, retry_on)
         # Reducers may rely on one task being pickled at a time.
-        assert self._pickling_lock is not None
         with self._pickling_lock:
-            return _pickling.encode_task(function, args, kwargs, self._options.job_reducers)
+            return _pickling.encode_task(function, args, kwargs, reducers, retry_on)
 
     def _hand_over(
         self, future: "Future[Any]", stream: bytes, buffers: "list[memoryview]", label: str | None
     ) -> None:
         try:
-            task = self._pool.submit(stream, buffers)
+            options = future._options
+            if options is None:
+                task = self._pool.submit(stream, buffers)
+            else:
+                task = self._pool.submit(stream, buffers, options.native)
+                label = options.label or label
         except (PoolClosed, PoolBroken, PoolForked) as refusal:
             raise self.refusal(refusal) from None
         future._pool, future._task, future._label = self.ref, task, label
@@ -295,6 +326,33 @@ class PoolLife:
         finally:
             self._cancelling.discard(task)
 
+    def cancel_by_force(self, task: int, grace_s: float | None) -> bool:
+        """End a task, also where it has begun; True: its future can be told that it is cancelled.
+
+        The task stays among the pending ones until it has really ended.
+        """
+        if self.inherited:
+            return False
+        return self._pool.cancel_by_force(task, self._options.grace_s[0] if grace_s is None else grace_s)
+
+    def stack(self, task: int) -> str | None:
+        """The stacks of the worker that runs the task; None if none does or it writes nothing."""
+        return None if self.inherited else self._pool.stack(task)
+
+    def stacks(self) -> dict[int, str]:
+        """The stacks of all workers by process id, each under a line that says what it runs."""
+        if self.inherited:
+            return {}
+        return {pid: self._headed(*facts) for facts in self._pool.stacks() for pid in (facts[1],)}
+
+    def _headed(self, index: int, pid: int, task: int | None, ran_s: float | None, text: str) -> str:
+        future = None if task is None else self.pending.get(task)
+        if future is not None and ran_s is not None:
+            doing = f"has been running the task {future._label} for {ran_s:.3g} s"
+        else:
+            doing = "runs no task"
+        return f"Worker {index}, process {pid}, {doing}.\n{text or '(its stack cannot be had)'}"
+
     def started(self, task: int) -> bool:
         """Whether a worker has begun the task."""
         return not self.inherited and self._pool.started(task)
@@ -352,7 +410,16 @@ class PoolLife:
                     future = self.pending.pop(item[1], None)
                     if future is not None:
                         future._finish_cancelled()
-            case "value" | "raised" | "died" | "broken" | "shutdown" | "undeliverable":
+            case (
+                "value"
+                | "raised"
+                | "died"
+                | "timed_out"
+                | "expired"
+                | "broken"
+                | "shutdown"
+                | "undeliverable"
+            ):
                 task = item[1]
                 future = self.pending.pop(task, None)
                 if future is None:
@@ -367,6 +434,8 @@ class PoolLife:
                     self.provide_setup()
             case "worker_gone":
                 self._worker_gone(*item[1:])
+            case "slow":
+                self._slow(*item[1:])
             case "notice":
                 self._notice(item[1], item[2])
             case "broke":
@@ -383,15 +452,29 @@ class PoolLife:
                     error = future._exception
                     if error is not None and _answers.is_unreadable(error):
                         self.answer_unreadable(error)
+            case _:
+                error = self._error_of(future, item)
+                future._note(error)
+                future._finish(None, error)
+
+    def _error_of(self, future: "Future[Any]", item: "tuple[Any, ...]") -> BaseException:
+        options = future._options
+        match item[0]:
             case "died":
                 self._show_stack(item[2])
-                future._finish(None, _exceptions.terminated(item[2], future._label))
+                return _exceptions.terminated(item[2], future._label)
+            case "timed_out":
+                return _exceptions.timed_out(item[2], future._label, options and options.timeout_s)
+            case "expired":
+                return _exceptions.expired(item[2], future._label, options and options.queue_timeout_s)
             case "broken":
-                future._finish(None, self._broken_error(item[2], future._label))
+                return self._broken_error(item[2], future._label)
             case "shutdown":
-                future._finish(None, self._shutdown_error())
+                return self._shutdown_error()
             case "undeliverable":
-                future._finish(None, _exceptions.undeliverable(item[2]))
+                return _exceptions.undeliverable(item[2])
+            case unknown:
+                raise RuntimeError(f"{unknown!r} is no end of a task")
 
     def _shutdown_error(self) -> BaseException:
         broken = self.flags.broken
@@ -430,7 +513,9 @@ class PoolLife:
         A death is told once for each thing that it costs, and then once by itself.
         """
         stack = facts.get("python_stack")
-        if not stack or self._stack_shown_of == facts.get("pid"):
+        # Where this pool ended a task, the stack was asked for, and is told with the task's error.
+        asked_for = facts.get("cause") in ("timeout", "cancelled")
+        if not stack or asked_for or self._stack_shown_of == facts.get("pid"):
             return
         self._stack_shown_of = facts.get("pid")
         try:
@@ -446,6 +531,20 @@ class PoolLife:
         if idles_out and self._submitting and not self.flags.shutdown:
             # A task that is just being pickled is unknown to the engine but given by the user.
             _warn(_STOPPED_WITH_WORK)
+
+    def _slow(self, task: int, ran_s: float, pid: int, stack: str) -> None:
+        """Say once that a task takes longer than was thought."""
+        import logging
+
+        future = self.pending.get(task)
+        logging.getLogger("loky").warning(
+            "the task %s has been running for %.3g s in worker process %d and goes on%s%s",
+            "?" if future is None else future._label,
+            ran_s,
+            pid,
+            "; its stack:\n" if stack else "",
+            stack.rstrip(),
+        )
 
     def _notice(self, kind: str, detail: object) -> None:
         if kind != "worker_stopped":

@@ -31,6 +31,7 @@ class CrashCause(enum.StrEnum):
     INITIALIZER = "initializer"
     PROTOCOL = "protocol"
     ZYGOTE = "zygote"
+    RAISED = "raised"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class CrashReport:
             was made with `capture_stderr=True`.
         evidence: what was read about the death, each a clause of its own.
         advice: what to do about it.
+        history: the attempts at the task that failed before this one, oldest first. Where one raised
+            an exception named by `retry_on`, its cause is "raised".
     """
 
     cause: CrashCause
@@ -69,13 +72,27 @@ class CrashReport:
     stderr_tail: str | None = None
     evidence: tuple[str, ...] = ()
     advice: str = ""
+    history: "tuple[CrashReport, ...]" = ()
+
+    @property
+    def is_poison(self) -> bool:
+        """Whether the task had several attempts and each of them ended its worker."""
+        harmless = (CrashCause.RAISED, CrashCause.TIMEOUT, CrashCause.CANCELLED)
+        return bool(self.history) and all(
+            attempt.cause not in harmless for attempt in (self, *self.history)
+        )
 
     def as_dict(self) -> "dict[str, Any]":
         """The fields as plain values that can be written as JSON."""
         fields = dataclasses.asdict(self)
         fields["cause"] = self.cause.value
         fields["evidence"] = list(self.evidence)
+        fields["history"] = [attempt.as_dict() for attempt in self.history]
         return fields
+
+
+_CAUSES = {"launcher": CrashCause.ZYGOTE, "start_timeout": CrashCause.TIMEOUT}
+"""Causes that the engine tells apart and a report does not."""
 
 
 def report_from(facts: "Mapping[str, Any]", task: str | None, owns_task: bool) -> CrashReport:
@@ -90,7 +107,7 @@ def report_from(facts: "Mapping[str, Any]", task: str | None, owns_task: bool) -
     try:
         cause = CrashCause(str(facts.get("cause")))
     except ValueError:
-        cause = CrashCause.ZYGOTE if facts.get("cause") == "launcher" else CrashCause.SIGNAL
+        cause = _CAUSES.get(str(facts.get("cause")), CrashCause.SIGNAL)
     exitcode = facts.get("exitcode")
     report = CrashReport(
         cause=cause,
@@ -106,9 +123,17 @@ def report_from(facts: "Mapping[str, Any]", task: str | None, owns_task: bool) -
         python_stack=facts.get("python_stack") or None,
         stderr_tail=facts.get("stderr_tail"),
         evidence=tuple(facts.get("evidence") or ()),
+        history=tuple(report_from(attempt, task, True) for attempt in facts.get("history", ())),
     )
+    if report.is_poison:
+        return dataclasses.replace(report, advice=_POISON)
     stack_full = bool(facts.get("stack_full"))
     return dataclasses.replace(report, advice=_advice(report, stack_full))
+
+
+def report_of_wait(task: str | None) -> CrashReport:
+    """The report on a task that had not begun in time; no worker has ever had to do with it."""
+    return CrashReport(cause=CrashCause.TIMEOUT, task=task, advice=_WAITED)
 
 
 def signal_name(exitcode: int | None) -> str | None:
@@ -140,6 +165,7 @@ _ADVICE_BY_CAUSE = {
     CrashCause.KILLED: "The task can be submitted again.",
     CrashCause.TIMEOUT: "The stack shows where it was; give the task more time or less to do.",
     CrashCause.MEMORY_LIMIT: "Give the task a higher memory_limit= or less to do.",
+    CrashCause.RAISED: "Look at what the task raises.",
     CrashCause.CANCELLED: "It was cancelled on purpose; there is nothing to do.",
     CrashCause.INITIALIZER: "Look at what the initializer does.",
     CrashCause.PROTOCOL: "Look for code in the task that writes to descriptors that it did not open.",
@@ -167,6 +193,12 @@ _STACK_FULL = (
     "The code calls itself too deeply: look for a recursion without end, or raise the limit of the "
     "stack (ulimit -s) before the program starts."
 )
+_POISON = "The task itself is the likely reason: try it alone, in a pool with one worker, before it runs again."
+_WAITED = (
+    "All workers were busy: more workers, fewer tasks at a time or a higher priority= would have it "
+    "begin earlier."
+)
+_LATE = "Look for an import or an initializer that waits for something, or give it more start_timeout=."
 _NOT_READY = "Look at what it printed while it was starting: an import or the initializer ended it."
 _EXIT = "Look for os._exit() in the task, or for exit() in native code that it calls."
 _NATIVE_EXIT = "Look for native code that the task calls and that ends the process by exit()."
@@ -186,15 +218,17 @@ def _what_happened(report: CrashReport) -> str:
             return "ended because the process that starts the workers died"
         case CrashCause.KILLED:
             return f"was ended by {name} at the request of this program"
-        case CrashCause.TIMEOUT:
+        case CrashCause.TIMEOUT if report.started:
             return "was ended because the task had run for longer than its timeout allows"
+        case CrashCause.TIMEOUT:
+            return "was ended because it was not ready within start_timeout"
         case CrashCause.MEMORY_LIMIT:
             return "was ended because it used more memory than its limit allows"
         case CrashCause.CANCELLED:
             return "was ended because the task was cancelled by force"
         case CrashCause.INITIALIZER:
             return "ended because its initializer failed"
-        case CrashCause.SIGNAL | CrashCause.EXIT:
+        case CrashCause.SIGNAL | CrashCause.EXIT | CrashCause.RAISED:
             pass
     if report.exitcode is not None and report.exitcode >= 0:
         return f"left without answering, with exit code {report.exitcode}"
@@ -206,6 +240,8 @@ def _what_happened(report: CrashReport) -> str:
 
 
 def _advice(report: CrashReport, stack_full: bool) -> str:
+    if report.cause is CrashCause.TIMEOUT and not report.started:
+        return _LATE
     by_cause = _ADVICE_BY_CAUSE.get(report.cause)
     if by_cause is not None:
         return by_cause
@@ -271,5 +307,9 @@ def crash_text(report: CrashReport) -> str:
         lines.append(f"Python stack of the worker:\n{_folded(report.python_stack.rstrip())}")
     if report.stderr_tail:
         lines.append(f"The end of its standard error:\n{report.stderr_tail.rstrip()}")
+    if report.history:
+        from ._timeouts import history_text
+
+        lines.append(history_text(report))
     lines.append(report.advice)
     return "\n".join(lines)

@@ -13,18 +13,15 @@ if TYPE_CHECKING:
 OWN_METHODS = ("loky", "loky_init_main")
 
 
-class _Contexts(dict[str, object]):
+class _Contexts(dict[str, "Any"]):
     """multiprocessing's contexts by name; this package's are made when they are looked for."""
 
-    def __missing__(self, name: str) -> object:
+    def __missing__(self, name: str) -> "Any":
         if name not in OWN_METHODS:
             raise KeyError(name)
         from .backend import context
 
-        # Importing the module adds them; one that was imported earlier has added them elsewhere.
-        self.setdefault("loky", context.LokyContext())
-        self.setdefault("loky_init_main", context.LokyInitMainContext())
-        return self[name]
+        return context.get_context(name)
 
 
 def announce() -> None:

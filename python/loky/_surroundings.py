@@ -145,14 +145,17 @@ def _in_band(value: "Any") -> bytes:
 
 
 def _standard_streams() -> list[int]:
-    """Output descriptors that are open: a worker writes where its owner writes now."""
+    """Output descriptors that a child inherits: a worker writes where its owner writes now.
+
+    Where the program has closed one, its number may belong to something that was opened later.
+    """
     numbers = []
     for number in (1, 2):
         try:
-            os.fstat(number)
+            if os.get_inheritable(number):
+                numbers.append(number)
         except OSError:
             continue
-        numbers.append(number)
     return numbers
 
 
@@ -234,7 +237,24 @@ def _trackers(inheritance: _Inheritance) -> "list[tuple[int, int | None]]":
     from .backend import resource_tracker
 
     own = resource_tracker._resource_tracker
-    trackers = [(own.getfd(), own._pid), _standard_tracker.share()]
+    held = _occupy_streams()
+    try:
+        trackers = [(own.getfd(), own._pid), _standard_tracker.share()]
+    finally:
+        for number in held:
+            os.close(number)
     for descriptor, _ in trackers:
         inheritance.duplicate_for_child(descriptor)
     return trackers
+
+
+def _occupy_streams() -> list[int]:
+    """Hold the numbers of streams that the program has closed, so that nothing lasting gets them."""
+    held: list[int] = []
+    try:
+        while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+            held.append(number)
+        os.close(number)
+    except OSError:
+        pass  # There are no more descriptors, and so none for anything else.
+    return held

@@ -65,11 +65,21 @@ def _take_over() -> None:
         replacements[id(copy)] = real
         _pair_names(copy, real, replacements)
     _carry_over_deleters(copies)
+    _announce_contexts()
     externals: Any = sys.modules[PLACE.rpartition(".")[0]]
     externals.loky = sys.modules[_OURS]
     for name, module in list(sys.modules.items()):
         if (name == "joblib" or name.startswith("joblib.")) and module is not None:
             _rebind(module, replacements)
+
+
+def _announce_contexts() -> None:
+    """The copy had put its own contexts in the place of ours."""
+    from multiprocessing import context as standard
+
+    from .backend import context
+
+    standard._concrete_contexts.update(context._own_contexts)  # type: ignore[attr-defined]
 
 
 def _copied_modules() -> "dict[str, ModuleType]":

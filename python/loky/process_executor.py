@@ -9,25 +9,26 @@ import operator
 import os
 import sys
 import threading
-import time
 from multiprocessing.process import current_process
 
-from . import _channels, _contexts, _exceptions, _lives, _map, _pickling, _pool, _state
+from . import _channels, _contexts, _exceptions, _lives, _map, _options, _pickling, _pool, _state
 from ._cpu_count import cpu_count
 from ._exceptions import (
     BrokenProcessPool,
     LokyRecursionError,
     ShutdownExecutorError,
+    TaskTimeoutError,
     TerminatedWorkerError,
 )
 from ._processes import WorkerTable
 from ._remote import _ExceptionWithTraceback, _RemoteTraceback
+from .initializers import _prepare_initializer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
-    from typing import Any, Literal, NoReturn, ParamSpec, Self, TypeVar
+    from typing import Any, Literal, NoReturn, ParamSpec, Self, TypeVar, Unpack
 
     from ._base import Future
 
@@ -42,6 +43,7 @@ __all__ = [
     "LokyRecursionError",
     "ProcessPoolExecutor",
     "ShutdownExecutorError",
+    "TaskTimeoutError",
     "TerminatedWorkerError",
     "_ExceptionWithTraceback",
     "_RemoteTraceback",
@@ -109,6 +111,14 @@ def _check_tasks_per_child(count: int | None) -> int | None:
     return count
 
 
+def _check_grace(grace: float | tuple[float, float]) -> "tuple[float, float | None]":
+    if not isinstance(grace, tuple):
+        return _options.check_grace("grace", grace), None
+    if len(grace) != 2:
+        raise ValueError(f"grace must be a number of seconds or a pair of them, not {grace!r}")
+    return _options.check_grace("grace[0]", grace[0]), _options.check_grace("grace[1]", grace[1])
+
+
 class ProcessPoolExecutor(concurrent.futures.Executor):
     """A pool of worker processes that survives its tasks.
 
@@ -139,10 +149,15 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         capture_stderr: keep the end of what each worker writes to its standard error, for the report
             on its death. It is passed on to the standard error of this process; the workers write
             into a pipe then, and not to a terminal.
+        start_timeout: seconds from a worker's process to its readiness, after which it is killed and
+            replaced; one pool bears only so many such ends in a row. None: no limit.
+        grace: seconds that a task has to end after it was interrupted, before its worker is killed.
+            A pair: seconds after the interrupt, then seconds after SIGTERM.
+        task_options: what `options` takes, for all tasks; `timeout` is called `task_timeout` here.
 
     Raises:
-        ValueError: `max_workers` or `max_tasks_per_child` is less than 1, or a choice is unknown.
-        TypeError: a number is none, or `initializer` cannot be called.
+        ValueError: a number is out of its range, or a choice is unknown.
+        TypeError: a number is none, an option is unknown, or `initializer` cannot be called.
         LokyRecursionError: pools are nested deeper than `LOKY_MAX_DEPTH` (10).
     """
 
@@ -163,20 +178,16 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         mp_context: "Any" = None,
         max_tasks_per_child: int | None = None,
         capture_stderr: bool = False,
+        start_timeout: float | None = None,
+        grace: float | tuple[float, float] = 0.2,
+        **task_options: "Unpack[_options.Defaults]",
     ) -> None:
         self._max_workers = _check_workers(max_workers)
-        if context is not None and mp_context is not None:
-            raise ValueError("give either context or mp_context, not both")
-        context = _contexts.resolve(context if context is not None else mp_context)
+        context = _contexts.choose(context, mp_context)
         _check_depth(context)
         if max_tasks_per_child is not None and _contexts.method_of(context) == "fork":
             raise ValueError("max_tasks_per_child is incompatible with the start method 'fork'")
-        if initializer is not None and not callable(initializer):
-            raise TypeError("initializer must be a callable")
-        if "viztracer" in sys.modules:
-            from .initializers import _prepare_initializer
-
-            initializer, initargs = _prepare_initializer(initializer, initargs)
+        initializer, initargs = _prepare_initializer(initializer, initargs)
         self._timeout = timeout
         self._env = env
         self._initializer = initializer
@@ -195,7 +206,10 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
             max_tasks_per_worker=_check_tasks_per_child(max_tasks_per_child),
             context=context,
             capture_stderr=bool(capture_stderr),
+            start_timeout_s=_options.check_seconds("start_timeout", start_timeout),
+            grace_s=_check_grace(grace),
         )
+        self._task_options = _options.from_defaults(task_options)
         self._own_result_queue: Any = None
         self._flags = _pool.ExecutorFlags()
         self._processes = WorkerTable()
@@ -219,7 +233,45 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         life = self._life
         if life is None or not life.begun or life.inherited or self._flags.shutdown:
             life = self._open(fn)
-        return life.submit(fn, args, kwargs)
+        return life.submit(fn, args, kwargs, self._task_options)
+
+    def _submit(
+        self,
+        options: _options.TaskOptions,
+        fn: "Callable[..., T]",
+        args: "tuple[Any, ...]",
+        kwargs: "dict[str, Any]",
+    ) -> "Future[T]":
+        life = self._life
+        if life is None or not life.begun or life.inherited or self._flags.shutdown:
+            life = self._open(fn)
+        return life.submit(fn, args, kwargs, options)
+
+    def options(self, **changes: "Unpack[_options.Given]") -> _options.ExecutorView:
+        """This executor with other options for some tasks: a view that has `submit` and `map`.
+
+        Args:
+            timeout: seconds that an attempt may run, from its start. Then its stack is kept, it is
+                interrupted, and if it has not ended after the executor's `grace`, its worker is
+                killed and replaced. The outcome is a `TaskTimeoutError`.
+            queue_timeout: seconds that the task may wait for its first start. Then it never runs, and
+                its outcome is a `TaskTimeoutError`.
+            retries: how often the task is tried again when its worker dies, after a growing pause.
+            retry_on: an exception class, or a tuple of them, after which it is tried again, too.
+            label: what the task is called in reports, messages and notes.
+            priority: the higher goes first among waiting tasks; 0 by default.
+            slow_after: seconds after which the logger `loky` tells once that the task is slow.
+
+        Raises:
+            TypeError: an option is unknown or of a wrong type.
+            ValueError: the value of one is out of range.
+        """
+        return _options.ExecutorView(self, _options.with_changes(self._task_options, changes))
+
+    def dump_stacks(self) -> dict[int, str]:
+        """The Python stacks of all workers now, by process id, as text. Nothing is disturbed."""
+        life = self._life
+        return {} if life is None or not life.begun else life.stacks()
 
     def _open(self, function: object) -> _pool.PoolLife:
         """The started pool, or the reason why there is none."""
@@ -283,14 +335,7 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
             ValueError: a size is less than 1, or `chunksize` is another word than "auto".
             TypeError: `buffersize` is no integer.
         """
-        deadline_s = None if timeout is None else time.monotonic() + timeout
-        _map.check_sizes(chunksize, buffersize)
-        if isinstance(chunksize, str) or buffersize is not None or not ordered:
-            from . import _lazy_map
-
-            return _lazy_map.results(self, fn, iterables, chunksize, buffersize, deadline_s, ordered)
-        calls = _map.calls_of(_map.Input(fn, iterables), chunksize)
-        return _map.results(_map.submit_all(self.submit, calls), deadline_s, chunksize > 1)
+        return _map.over(self, fn, iterables, timeout, chunksize, buffersize, ordered)
 
     def shutdown(
         self, wait: bool = True, kill_workers: bool = False, *, cancel_futures: bool = False

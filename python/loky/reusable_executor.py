@@ -15,9 +15,17 @@ from .process_executor import ProcessPoolExecutor
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any, Self
+    from typing import Any, Self, Unpack
+
+    from . import _options
 
     Reducers = Mapping[type, Callable[[Any], Any]]
+
+    class More(_options.Defaults, total=False):
+        """What an executor takes beside what loky has."""
+
+        start_timeout: float | None
+        grace: float | tuple[float, float]
 
 __all__ = ["get_reusable_executor"]
 
@@ -58,6 +66,7 @@ def get_reusable_executor(
     initializer: "Callable[..., object] | None" = None,
     initargs: "tuple[Any, ...]" = (),
     env: "Mapping[str, Any] | None" = None,
+    **more: "Unpack[More]",
 ) -> "_ReusablePoolExecutor":
     """The calling thread's executor: created, reused, resized or replaced.
 
@@ -78,10 +87,12 @@ def get_reusable_executor(
         initializer: see `ProcessPoolExecutor`.
         initargs: see `ProcessPoolExecutor`.
         env: see `ProcessPoolExecutor`.
+        more: `start_timeout`, `grace` and the options of tasks: see `ProcessPoolExecutor`.
 
     Raises:
-        ValueError: `max_workers` is less than 1, or the context is unknown or fork.
-        TypeError: `initializer` cannot be called.
+        ValueError: `max_workers` is less than 1, a value is out of range, or the context is unknown
+            or fork.
+        TypeError: `initializer` cannot be called, or an option is unknown.
     """
     executor, _ = _ReusablePoolExecutor.get_reusable_executor(
         max_workers=max_workers,
@@ -94,6 +105,7 @@ def get_reusable_executor(
         initializer=initializer,
         initargs=initargs,
         env=env,
+        **more,
     )
     return executor
 
@@ -112,6 +124,7 @@ class _ReusablePoolExecutor(ProcessPoolExecutor):
         initializer: "Callable[..., object] | None" = None,
         initargs: "tuple[Any, ...]" = (),
         env: "Mapping[str, Any] | None" = None,
+        **more: "Unpack[More]",
     ) -> None:
         super().__init__(
             max_workers=max_workers,
@@ -122,6 +135,7 @@ class _ReusablePoolExecutor(ProcessPoolExecutor):
             initializer=initializer,
             initargs=initargs,
             env=env,
+            **more,
         )
         self.executor_id = executor_id
         # Larger pools than this are made anew instead of resized.
@@ -142,6 +156,7 @@ class _ReusablePoolExecutor(ProcessPoolExecutor):
         initializer: "Callable[..., object] | None" = None,
         initargs: "tuple[Any, ...]" = (),
         env: "Mapping[str, Any] | None" = None,
+        **more: "Unpack[More]",
     ) -> "tuple[Self, bool]":
         """The executor for this thread, and whether it is the one that was there before."""
         context = _contexts.resolve(context)
@@ -154,6 +169,7 @@ class _ReusablePoolExecutor(ProcessPoolExecutor):
             "initializer": initializer,
             "initargs": initargs,
             "env": env,
+            **more,
         }
         old = _slot.executor
         if old is not None and old._life is not None and old._life.inherited:

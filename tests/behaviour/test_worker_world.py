@@ -312,14 +312,40 @@ def _listed():
     return [entry for entry in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{entry}")]
 
 
-def test_a_worker_survives_the_directory_of_its_output_being_closed():
-    program = (
-        "import loky, os\n"
-        "os.close(1); os.close(2)\n"
-        "executor = loky.ProcessPoolExecutor(1)\n"
-        "os._exit(executor.submit(lambda: (print('lost'), 7)[1]).result())\n"
-    )
-    assert programs.run("-c", program).status == 7
+CLOSED = """
+import os
+{close}
+import loky, tempfile
+taken = [tempfile.TemporaryFile() for _ in range({files})]
+
+def use():
+    print("lost")
+    os.system("echo lost; echo lost >&2")
+    return [os.path.lexists(f"/proc/self/fd/{{number}}") for number in (1, 2)], 7
+
+executor = loky.ProcessPoolExecutor(1)
+for _ in range(3):
+    streams, status = executor.submit(use).result()
+executor.shutdown()
+assert all(file.seek(0, 2) == 0 for file in taken)
+os._exit(status if streams == {expected} else 1)
+"""
+
+
+@pytest.mark.parametrize("files", [0, 3])
+@pytest.mark.parametrize(
+    ("close", "expected"),
+    [
+        ("os.close(1); os.close(2)", [False, False]),
+        ("os.close(0); os.close(1); os.close(2)", [False, False]),
+        ("os.close(0)", [True, True]),
+    ],
+    ids=["output", "all", "input"],
+)
+def test_streams_that_the_owner_has_closed_are_closed_in_the_workers(close, expected, files):
+    """Not even what the owner opened in their place is written to."""
+    result = programs.run("-c", CLOSED.format(close=close, expected=expected, files=files))
+    assert result.status == 7, result
 
 
 def test_a_task_that_leaves_a_thread_does_not_keep_the_worker(pool):

@@ -15,7 +15,7 @@ from tests.support.gates import pass_gate
 HINT = "is not installed here; `ci/joblib` runs this"
 
 
-def example(name):
+def example(name, temporary=None):
     path = programs.ROOT / "examples" / f"{name}.py"
     finished = subprocess.run(
         [sys.executable, path],
@@ -23,7 +23,7 @@ def example(name):
         text=True,
         timeout=110,
         check=False,
-        env=programs.environment(),
+        env=programs.environment(**({"TMPDIR": str(temporary)} if temporary else {})),
     )
     assert finished.returncode == 0, finished.stderr
     return finished
@@ -49,9 +49,9 @@ def test_a_graph_of_dask_that_dies_leaves_the_pool():
     assert lines[2] == "the same pool again: 285"
 
 
-def test_a_worker_of_distributed_has_a_pool():
+def test_a_worker_of_distributed_has_a_pool(tmp_path):
     pytest.importorskip("distributed", reason=f"distributed {HINT}")
-    lines = example("dask_cluster").stdout.splitlines()
+    lines = example("dask_cluster", tmp_path).stdout.splitlines()
     assert lines[:2] == ["results: [0, 1, 2, 3]", "in other processes: True"]
     assert "SIGKILL(-9)" in lines[2]
     assert lines[3] == "afterwards: 5"

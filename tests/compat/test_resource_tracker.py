@@ -268,7 +268,8 @@ def test_the_loop_runs_in_a_bare_interpreter(lines, status):
 
 def test_its_command_line_can_be_told_from_a_worker(tracker):
     tracker.ensure_running()
-    assert b"resource_tracker" in Path(f"/proc/{tracker._pid}/cmdline").read_bytes()
+    # Right after the start the system has no command line for it yet.
+    assert eventually(lambda: b"resource_tracker" in Path(f"/proc/{tracker._pid}/cmdline").read_bytes())
 
 
 def test_nothing_is_open_in_it_but_its_pipe_and_the_errors(tracker, tmp_path):

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import sys
+import textwrap
 
 import pytest
 
@@ -196,3 +197,15 @@ def test_a_pool_of_the_context_works():
         assert workers.map(abs, [-1, -2]) == [1, 2]
         workers.close()
         workers.join()
+
+
+def test_a_copy_of_loky_that_is_loaded_too_keeps_its_own_context():
+    text = """
+        from multiprocessing import context
+        import loky
+        other = context._concrete_contexts["loky"] = object.__new__(context.SpawnContext)
+        from loky.backend import get_context
+        print(context._default_context.get_context("loky") is other, get_context("loky"))
+        """
+    finished = programs.run("-c", textwrap.dedent(text))
+    assert finished.output.startswith("True <loky.backend.context.LokyContext object")

@@ -27,11 +27,12 @@ def _says_so(call: Callable[[], object]) -> None:
 
 
 def _uses_the_executor(stage: Stage) -> None:
-    assert stage.running is not None
+    running = stage.running
+    assert running is not None
     _says_so(lambda: stage.executor.submit(tasks.give, 1))
-    _says_so(lambda: stage.running.result(LIMIT_S))
+    _says_so(lambda: running.result(LIMIT_S))
     _says_so(lambda: next(stage.executor.map(tasks.give, [1])))
-    assert not stage.running.cancel()
+    assert not running.cancel()
 
 
 def _shuts_the_executor_down(stage: Stage) -> None:
@@ -99,8 +100,8 @@ def status_of_child(check: Callable[[Stage], None], stage: Stage) -> int:
 # In a worker.
 
 
-def _fork_and(act: Callable[[], Any]) -> Callable[[str], str]:
-    def task(folder: str) -> str:
+def _fork_and(act: Callable[[], Any]) -> Callable[[str], Any]:
+    def task(folder: str) -> Any:
         child = os.fork()
         if child == 0:
             return act()

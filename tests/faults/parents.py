@@ -18,7 +18,7 @@ from typing import Any, NoReturn, Self
 
 from loky import ProcessPoolExecutor
 from tests.faults import tasks, values
-from tests.faults.stage import Stage
+from tests.faults.stage import Stage, Witness
 
 ROOT = Path(__file__).resolve().parents[2]
 WAYS = (
@@ -48,7 +48,7 @@ class Program:
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
             stdin=subprocess.DEVNULL,
         )
-        self._family = []
+        self._family: list[Witness] = []
         self._strangers: list[int] = []
 
     def __enter__(self) -> Self:

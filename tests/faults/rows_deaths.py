@@ -147,7 +147,7 @@ def _die_in_initializer(stage: Stage) -> dict[str, Any]:
 
 def _first_victim(stage: Stage) -> Any:
     future = stage.submit(tasks.give, 1)
-    stage.victim_pid = stage.news("dying")
+    stage.news("dying")
     return future
 
 

@@ -1,6 +1,7 @@
 """Rows in which a value cannot make its way: the call, the result, the exception, the initializer."""
 
 import os
+import signal
 import threading
 from pickle import PicklingError
 from typing import Any
@@ -303,6 +304,11 @@ def _kill_pool_in_initializer(stage: Stage) -> Any:
     return future
 
 
+def _workers_died(stage: Stage) -> None:
+    for worker in stage.workers:
+        stage.died(worker, signal.SIGKILL)
+
+
 def _kill_hanging_initializer(stage: Stage) -> Any:
     future = stage.submit(tasks.give, 1)
     stage.victim = stage.watch(stage.news("initializing"))
@@ -395,7 +401,7 @@ INITIALIZERS = [
         failure=failures.KILLED_BY_SHUTDOWN,
         provoke=_kill_pool_in_initializer,
         gets=Raises(kind=ShutdownExecutorError, text=("kill_workers=True",)),
-        proof=lambda stage: [stage.died(worker) for worker in stage.workers] and None,
+        proof=_workers_died,
         options=lambda stage: {"initializer": values.initialize_for_ever, "initargs": (str(stage.folder),)},
         cold=True,
     ),
@@ -405,7 +411,7 @@ INITIALIZERS = [
         provoke=_kill_hanging_initializer,
         gets=Raises(kind=ShutdownExecutorError),
         gets_if_broken=Raises(kind=TerminatedWorkerError, report={"signal": "SIGKILL", "started": False}),
-        proof=lambda stage: stage.died(stage.victim, 9),
+        proof=lambda stage: stage.died(stage.victim, signal.SIGKILL),
         options=lambda stage: {"initializer": values.initialize_for_ever, "initargs": (str(stage.folder),)},
         cold=True,
         others={"recover": Others.SHUT},

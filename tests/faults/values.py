@@ -65,7 +65,7 @@ def die_after_answer(folder: str) -> str:
         os.kill(os.getpid(), signal.SIGKILL)
         tasks.wait_for_ever()
 
-    _child._Desk._reply = send_and_die  # type: ignore[method-assign]
+    _child._Desk._reply = send_and_die  # type: ignore[method-assign,assignment]
     return "answered"
 
 

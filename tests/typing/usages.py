@@ -22,7 +22,7 @@ from loky import (
 
 def power(base: int, exponent: float = 2.0, *, exact: bool = False) -> float:
     """A task."""
-    return round(pow(float(base), exponent)) if exact else pow(float(base), exponent)
+    return float(base) if exact else base * exponent
 
 
 def name(value: int) -> str:

@@ -107,7 +107,7 @@ def test_a_report_is_frozen_and_becomes_plain_values():
         report.pid = 1
     plain = json.loads(json.dumps(report.as_dict()))
     assert {**plain, **FACTS, "task": "f"} == plain
-    assert set(plain) - set(FACTS) == {"task", "stderr_tail", "evidence", "advice"}
+    assert set(plain) - set(FACTS) == {"task", "stderr_tail", "evidence", "advice", "history"}
     assert type(report.as_dict()["cause"]) is str
     assert report.cause == "signal"
 
@@ -124,6 +124,7 @@ def test_the_causes_are_a_closed_list():
         "initializer",
         "protocol",
         "zygote",
+        "raised",
     }
 
 

@@ -81,7 +81,16 @@ pub struct Config {
     pub restart_budget: RestartBudget,
     /// How failing spawns are tried again.
     pub spawn_backoff: Backoff,
+    /// How long a worker may take from its process to its readiness; `None` is for ever.
+    pub start_timeout_ns: Option<u64>,
+    /// How long a task whose time has run out may take to end after it was interrupted.
+    pub interrupt_grace_ns: u64,
+    /// How long its worker may take after that to end by SIGTERM; `None` leaves this stage out.
+    pub terminate_grace_ns: Option<u64>,
 }
+
+/// Where `Config::interrupt_grace_ns` has no better value.
+pub const INTERRUPT_GRACE_NS: u64 = 200_000_000;
 
 impl Default for Config {
     fn default() -> Self {
@@ -93,6 +102,9 @@ impl Default for Config {
             prefetch_max: LEDGER_SLOTS_MAX,
             restart_budget: RestartBudget::default(),
             spawn_backoff: Backoff::default(),
+            start_timeout_ns: None,
+            interrupt_grace_ns: INTERRUPT_GRACE_NS,
+            terminate_grace_ns: None,
         }
     }
 }

@@ -29,10 +29,11 @@ impl Pool {
         if any_started {
             worker.prove();
         }
+        self.void_sentence(id, &worker);
         let departure = worker.departure(any_started);
         match departure {
             Departure::Retired(_) => self.bury_retired(turn, id, &mut worker),
-            Departure::Killed => self.statistics.workers_killed += 1,
+            Departure::Killed => self.bury_killed(turn, id, &mut worker, started),
             Departure::Died => self.bury_dead(turn, id, &mut worker, started),
         }
         turn.emit(Effect::WorkerGone {
@@ -42,7 +43,7 @@ impl Pool {
     }
 
     fn bury_retired(&mut self, turn: &mut Turn<'_>, id: WorkerId, worker: &mut Worker) {
-        self.inherit(turn, id, worker.release_all(), &[]);
+        self.inherit(turn, id, worker, &[]);
         let Stage::Leaving(farewell) = worker.stage() else {
             return;
         };
@@ -54,6 +55,24 @@ impl Pool {
         }
     }
 
+    /// The pool killed it: at the end, when it holds nothing any more, or with a task.
+    fn bury_killed(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: WorkerId,
+        worker: &mut Worker,
+        started: &[TaskId],
+    ) {
+        self.statistics.workers_killed += 1;
+        match worker.stage() {
+            Stage::Leaving(_) | Stage::Doomed(Doom::Ending | Doom::Late { was_leaving: true }) => {}
+            Stage::Spawning | Stage::Starting | Stage::Ready | Stage::Doomed(_) => {
+                self.size.open_vacancy();
+            }
+        }
+        self.inherit(turn, id, worker, started);
+    }
+
     fn bury_dead(
         &mut self,
         turn: &mut Turn<'_>,
@@ -62,9 +81,9 @@ impl Pool {
         started: &[TaskId],
     ) {
         self.statistics.workers_died += 1;
-        let held = worker.release_all();
         match self.config.on_crash {
             OnCrash::Break if !self.ending.is_final() => {
+                let held = worker.release_all();
                 self.count_released(&held);
                 self.break_pool(turn, BreakReason::WorkerDied(id));
             }
@@ -76,7 +95,7 @@ impl Pool {
                         self.size.open_vacancy();
                     }
                 }
-                self.inherit(turn, id, held, started);
+                self.inherit(turn, id, worker, started);
                 if !worker.is_proven() {
                     self.charge_fruitless(turn, id);
                 }
@@ -97,14 +116,7 @@ impl Pool {
             self.statistics.events_dropped += 1;
             return;
         }
-        let process = self.roster.change(id, |worker| {
-            worker.doom(Doom::Condemned);
-            worker.has_process()
-        });
-        // Without a process yet it is killed as soon as there is one.
-        if process == Some(true) {
-            turn.emit(Effect::KillWorker { worker: id });
-        }
+        self.strike(turn, id, Doom::Condemned);
     }
 
     pub(crate) fn on_initializer_failed(&mut self, turn: &mut Turn<'_>, id: WorkerId) {

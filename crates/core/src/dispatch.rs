@@ -72,13 +72,16 @@ impl Pool {
     }
 
     fn send(&mut self, turn: &mut Turn<'_>, worker: WorkerId, task: TaskId) {
-        if let Some(attempt) = self.tasks.send(task, worker) {
+        if let Some(entry) = self.tasks.send(task, worker) {
             self.roster.change(worker, |worker| worker.hold(task));
             self.statistics.sent += 1;
+            if entry.special {
+                self.watch_sent(turn.now_ns, task);
+            }
             turn.emit(Effect::SendTask {
                 worker,
                 task,
-                attempt,
+                attempt: entry.attempt,
             });
         }
     }

@@ -37,10 +37,49 @@ pub enum Effect {
         /// The worker.
         worker: WorkerId,
     },
+    /// Look whether a task has started. Answered by `TaskInspected`, always.
+    InspectTask {
+        /// The worker that holds it.
+        worker: WorkerId,
+        /// The task.
+        task: TaskId,
+        /// The attempt.
+        attempt: Attempt,
+    },
+    /// Keep the stack of a worker, then interrupt what it runs. Answered by `InterruptDelivered`
+    /// unless the worker ends before.
+    InterruptWorker {
+        /// The worker. It holds nothing else.
+        worker: WorkerId,
+        /// The task that it runs.
+        task: TaskId,
+        /// The attempt.
+        attempt: Attempt,
+        /// Why.
+        verdict: Verdict,
+    },
+    /// Ask a worker by signal to end: it was interrupted and went on.
+    TerminateWorker {
+        /// The worker.
+        worker: WorkerId,
+    },
     /// Kill a worker and everything below it. `WorkerExited` follows.
     KillWorker {
         /// The worker.
         worker: WorkerId,
+        /// Why.
+        why: KillReason,
+    },
+    /// An attempt at a task has failed and another will follow.
+    RestTask {
+        /// The task.
+        task: TaskId,
+        /// The worker on which the attempt failed.
+        worker: WorkerId,
+        /// The attempt.
+        attempt: Attempt,
+        /// Not before.
+        until_ns: u64,
     },
     /// A task is over. Exactly once a task.
     CompleteTask {
@@ -73,10 +112,41 @@ pub enum Effect {
         /// What.
         notice: Notice,
     },
+    /// Tell the owner that a task has been running for longer than he thought. Once a task.
+    TellSlow {
+        /// The task.
+        task: TaskId,
+        /// The worker that runs it.
+        worker: WorkerId,
+        /// How long it has been running.
+        ran_ns: u64,
+    },
     /// A resize has taken effect: the number of workers is the one asked for.
     ResizeSettled,
     /// The life of the pool is over: no task, no worker. Said once, last.
     Stopped,
+}
+
+/// Why a task that runs is to end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Its time has run out.
+    TimedOut,
+    /// Its owner does not want it any more.
+    Cancelled,
+}
+
+/// Why the pool kills a worker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KillReason {
+    /// The pool ends.
+    Ending,
+    /// It broke the protocol.
+    Condemned,
+    /// It does not let go of a task that is to end.
+    Task(Verdict),
+    /// It was not ready in time.
+    NotReady,
 }
 
 /// What the end of a worker means.

@@ -1,6 +1,7 @@
 //! What happened: the closed list of facts that the pool is told, one at a time, with the time.
 
 use crate::ids::{Attempt, TaskId, WorkerId};
+use crate::options::TaskOptions;
 
 /// How an owner ends a pool. The order is the order of severity: a later, worse word wins.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -29,11 +30,16 @@ pub enum Event {
     TaskSubmitted {
         /// The new task, its number larger than any before.
         task: TaskId,
+        /// What was asked for it; most tasks come without.
+        options: Option<Box<TaskOptions>>,
     },
-    /// The owner wants a task not to run.
+    /// The owner wants a task not to run, or, by force, not to go on.
     CancelRequested {
         /// The task; it may be unknown or over.
         task: TaskId,
+        /// Where it has started it is interrupted, and its worker is killed after so much grace.
+        /// `None` leaves a started task alone.
+        force_grace_ns: Option<u64>,
     },
     /// The answer to `Effect::RevokeTask`: whether the claim was withdrawn before the worker took it.
     RevokeAnswered {
@@ -45,6 +51,23 @@ pub enum Event {
         attempt: Attempt,
         /// True: it will never start there. False: it had started.
         revoked: bool,
+    },
+    /// The answer to `Effect::InspectTask`: whether the task has started, always.
+    TaskInspected {
+        /// The worker that holds the task.
+        worker: WorkerId,
+        /// The task.
+        task: TaskId,
+        /// The attempt that was looked at.
+        attempt: Attempt,
+        /// When it started, on the clock of the events; `None`: it has not.
+        started_ns: Option<u64>,
+    },
+    /// The signal that `Effect::InterruptWorker` ordered has been sent: it strikes nothing that the
+    /// worker is handed from now on.
+    InterruptDelivered {
+        /// The worker.
+        worker: WorkerId,
     },
     /// A process for this worker exists.
     WorkerSpawned {
@@ -78,6 +101,8 @@ pub enum Event {
         attempt: Attempt,
         /// How long the function ran, in nanoseconds.
         run_ns: u64,
+        /// It raised one of the exceptions after which it is to be tried again.
+        retry_wanted: bool,
     },
     /// The worker will leave by itself once it has answered for what it has claimed.
     WorkerLeaving {
@@ -103,7 +128,9 @@ pub enum Event {
     LauncherDied,
     /// The front could not describe a worker's surroundings (its initializer cannot be pickled).
     SetupFailed,
-    /// The time that `Effect::ArmTimer` named has come, or any later time.
+    /// The time that `Effect::ArmTimer` named has come, or any later time. Whatever workers had sent
+    /// before, and every answer that is due, has been told first: a task that ended in time has
+    /// ended in time.
     TimerFired,
     /// The owner wants another number of workers.
     ResizeRequested {

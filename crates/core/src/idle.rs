@@ -23,6 +23,11 @@ impl Timer {
 impl Pool {
     pub(crate) fn on_timer_fired(&mut self, turn: &mut Turn<'_>) {
         self.timer.armed_at_ns = None;
+        self.keep_the_agenda(turn);
+        self.retire_idle(turn);
+    }
+
+    fn retire_idle(&mut self, turn: &mut Turn<'_>) {
         let Some(timeout_ns) = self.config.idle_timeout_ns else {
             return;
         };
@@ -52,10 +57,10 @@ impl Pool {
             }
             (Some(_) | None, Some(_) | None) => None,
         };
-        match (retry_ns, idle_ns) {
-            (Some(retry_ns), Some(idle_ns)) => Some(retry_ns.min(idle_ns)),
-            (one, other) => one.or(other),
-        }
+        [retry_ns, idle_ns, self.agenda.first_at_ns()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Brings the timer in line with the earliest need.

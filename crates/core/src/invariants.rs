@@ -3,6 +3,9 @@
 //! Owner: `Pool::step`, which runs them in debug and test builds. A law looks and says; it never
 //! repairs anything.
 
+use std::collections::BTreeSet;
+
+use crate::agenda::Due;
 use crate::event::ShutdownMode;
 use crate::ids::{TaskId, WorkerId};
 use crate::pool::Pool;
@@ -52,6 +55,9 @@ pub enum Violation {
     /// A need without a timer.
     #[error("the timer is set later than the earliest need")]
     Timer,
+    /// Something is due that nobody waits for, or the reverse.
+    #[error("the agenda is not what tasks and workers wait for")]
+    Agenda,
     /// Something is left after the end.
     #[error("the pool has come to its end and something is left")]
     LeftAfterTheEnd,
@@ -89,6 +95,7 @@ impl Pool {
         self.law_no_task_is_stranded()?;
         self.law_the_size_is_kept()?;
         self.law_every_need_has_a_timer()?;
+        self.law_the_agenda_is_true()?;
         self.law_the_end_is_empty()?;
         self.law_the_books_balance()
     }
@@ -100,6 +107,7 @@ impl Pool {
         for (id, task) in self.tasks.iter() {
             match task.place {
                 Place::Queued => queued += 1,
+                Place::Resting(_) => demand(task.attempt.0 > 0, Violation::TaskPlace(id))?,
                 Place::Sent(worker) => {
                     sent += 1;
                     let held = self.roster.get(worker).and_then(|worker| worker.claim(id));
@@ -110,9 +118,10 @@ impl Pool {
                 }
             }
         }
-        for id in self.queue.iter() {
+        for (id, priority) in self.queue.iter() {
             let place = self.tasks.get(id).map(|task| task.place);
-            demand(place == Some(Place::Queued), Violation::TaskPlace(id))?;
+            let fits = place == Some(Place::Queued) && self.tasks.priority(id) == priority;
+            demand(fits, Violation::TaskPlace(id))?;
         }
         let held: usize = self
             .roster
@@ -137,7 +146,7 @@ impl Pool {
                 )?;
             }
         }
-        for id in self.queue.iter() {
+        for (id, _) in self.queue.iter() {
             demand(!self.tasks.is_over(id), Violation::OverAndNamed(id))?;
         }
         Ok(())
@@ -167,7 +176,8 @@ impl Pool {
                 }
                 Stage::Leaving(_) => worker.held().all(|held| held.claim != Claim::Open),
                 Stage::Ready => !(worker.is_spent() && worker.load() == 0),
-                Stage::Doomed(Doom::Condemned) => true,
+                Stage::Doomed(Doom::Late { .. }) => worker.load() == 0,
+                Stage::Doomed(Doom::Condemned | Doom::Struck(_)) => true,
             };
             demand(fits, Violation::HeldInStage(id))?;
         }
@@ -211,6 +221,32 @@ impl Pool {
             (None, _) => true,
         };
         demand(covered, Violation::Timer)
+    }
+
+    /// What is due is what tasks and workers wait for, no more and no less.
+    fn law_the_agenda_is_true(&self) -> Verdict {
+        let mut anew = BTreeSet::new();
+        let mut enter = |at_ns: Option<u64>, due| {
+            if let Some(at_ns) = at_ns {
+                anew.insert((at_ns, due));
+            }
+        };
+        for (id, extras) in self.tasks.all_extras() {
+            enter(extras.expires_at_ns, Due::Expire(id));
+            enter(extras.look_at_ns, Due::Look(id));
+            if let Some(Place::Resting(at_ns)) = self.tasks.get(id).map(|task| task.place) {
+                enter(Some(at_ns), Due::Resume(id));
+            }
+        }
+        for (id, worker) in self.roster.iter() {
+            let sentence = worker.sentence();
+            enter(
+                sentence.and_then(|sentence| sentence.next_at_ns),
+                Due::Escalate(id),
+            );
+            enter(worker.start_by_ns, Due::StartOver(id));
+        }
+        demand(&anew == self.agenda.items(), Violation::Agenda)
     }
 
     /// After a break or a kill no task is left and every worker is doomed; once what is pending has

@@ -33,7 +33,7 @@ impl Pool {
 
     /// Withdraws every task of a worker that may not have started. The newest first: the worker
     /// comes to it last, so the most are still to be had.
-    fn withdraw_open(&mut self, turn: &mut Turn<'_>, id: WorkerId) {
+    pub(crate) fn withdraw_open(&mut self, turn: &mut Turn<'_>, id: WorkerId) {
         let Some(worker) = self.roster.get(id) else {
             return;
         };

@@ -10,7 +10,7 @@ pub enum Outcome {
         /// Who answered.
         worker: WorkerId,
     },
-    /// It never ran, by the owner's wish.
+    /// Its owner did not want it: it never ran, or was ended by force.
     Cancelled,
     /// It had started on a worker that died.
     Died {
@@ -19,6 +19,15 @@ pub enum Outcome {
         /// The attempt that died with it.
         attempt: Attempt,
     },
+    /// It had run for as long as it may, and was made to end.
+    TimedOut {
+        /// Where it ran.
+        worker: WorkerId,
+        /// The attempt.
+        attempt: Attempt,
+    },
+    /// It had not started when it should have, and never will.
+    Expired,
     /// The pool broke before it ended.
     Broken(BreakReason),
     /// The pool was shut down before it ended.

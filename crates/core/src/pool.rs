@@ -5,6 +5,7 @@
 //! take from loaded ones, and whatever has come to its end is said. Never knows a subject's
 //! details; never does anything itself.
 
+use crate::agenda::{Agenda, Due};
 use crate::budget::Budget;
 use crate::config::Config;
 use crate::dispatch::Pace;
@@ -12,6 +13,7 @@ use crate::effect::Effect;
 use crate::event::Event;
 use crate::idle::Timer;
 use crate::ids::{Attempt, TaskId, WorkerId};
+use crate::options::TaskOptions;
 use crate::outcome::{BreakReason, Outcome};
 use crate::queue::Queue;
 use crate::resize::Size;
@@ -57,6 +59,7 @@ pub struct Pool {
     pub(crate) shortage: Shortage,
     pub(crate) budget: Budget,
     pub(crate) ending: Ending,
+    pub(crate) agenda: Agenda,
     pub(crate) timer: Timer,
     pub(crate) statistics: Statistics,
     now_ns: u64,
@@ -78,6 +81,7 @@ impl Pool {
             shortage: Shortage::new(config.spawn_backoff),
             budget: Budget::new(config.restart_budget),
             ending: Ending::default(),
+            agenda: Agenda::default(),
             timer: Timer::default(),
             statistics: Statistics::default(),
             now_ns: 0,
@@ -107,8 +111,22 @@ impl Pool {
 
     fn take_in(&mut self, turn: &mut Turn<'_>, event: Event) {
         match event {
-            Event::TaskSubmitted { task } => self.on_task_submitted(turn, task),
-            Event::CancelRequested { task } => self.on_cancel(turn, task),
+            Event::TaskSubmitted { task, options } => {
+                self.on_task_submitted(turn, task, options.as_deref());
+            }
+            Event::CancelRequested {
+                task,
+                force_grace_ns,
+            } => self.on_cancel(turn, task, force_grace_ns),
+            Event::TaskInspected {
+                worker,
+                task,
+                attempt,
+                started_ns,
+            } => {
+                self.on_task_inspected(turn, worker, task, attempt, started_ns);
+            }
+            Event::InterruptDelivered { worker } => self.on_interrupt_delivered(turn, worker),
             Event::RevokeAnswered {
                 worker,
                 task,
@@ -126,8 +144,9 @@ impl Pool {
                 task,
                 attempt,
                 run_ns,
+                retry_wanted,
             } => {
-                self.on_task_finished(turn, worker, task, attempt, run_ns);
+                self.on_task_finished(turn, (worker, task, attempt), run_ns, retry_wanted);
             }
             Event::WorkerLeaving { worker, reason } => {
                 self.on_worker_leaving(turn, worker, reason);
@@ -162,20 +181,30 @@ impl Pool {
     }
 
     fn take_in_after_the_end(&mut self, turn: &mut Turn<'_>, event: &Event) {
-        if let (&Event::TaskSubmitted { task }, Some(outcome)) = (event, self.ending.refusal()) {
+        if let (&Event::TaskSubmitted { task, .. }, Some(outcome)) = (event, self.ending.refusal())
+        {
             self.refuse(turn, task, outcome);
         } else {
             self.statistics.events_dropped += 1;
         }
     }
 
-    fn on_task_submitted(&mut self, turn: &mut Turn<'_>, task: TaskId) {
+    fn on_task_submitted(
+        &mut self,
+        turn: &mut Turn<'_>,
+        task: TaskId,
+        options: Option<&TaskOptions>,
+    ) {
         if let Some(outcome) = self.ending.refusal() {
             self.refuse(turn, task, outcome);
         } else if self.tasks.admit(task) {
             self.statistics.submitted += 1;
-            self.queue.insert(task);
             self.tasks.insert_queued(task);
+            if let Some(options) = options {
+                self.watch(turn.now_ns, task, *options);
+            }
+            self.queue
+                .insert(task, options.map_or(0, |options| options.priority));
             self.size.muster();
         } else {
             self.statistics.events_dropped += 1;
@@ -194,6 +223,11 @@ impl Pool {
 
     fn on_worker_ready(&mut self, turn: &mut Turn<'_>, id: WorkerId) {
         self.see_process(turn, id);
+        let start_by_ns = self
+            .roster
+            .change(id, |worker| worker.start_by_ns.take())
+            .flatten();
+        self.agenda.strike(start_by_ns, Due::StartOver(id));
         let ready = self
             .roster
             .change(id, |worker| worker.become_ready(turn.now_ns));
@@ -205,10 +239,9 @@ impl Pool {
     fn on_task_finished(
         &mut self,
         turn: &mut Turn<'_>,
-        worker: WorkerId,
-        task: TaskId,
-        attempt: Attempt,
+        (worker, task, attempt): (WorkerId, TaskId, Attempt),
         run_ns: u64,
+        retry_wanted: bool,
     ) {
         let expected = self.roster.get(worker).is_some_and(Worker::is_heard)
             && self.tasks.get(task).is_some_and(|entry| {
@@ -230,13 +263,21 @@ impl Pool {
         self.statistics.released += 1;
         self.pace.note(run_ns);
         self.budget.forgive();
-        self.complete(turn, task, Outcome::Answered { worker });
+        match self.leave_sentence(turn, worker, task) {
+            Some(verdict) => self.end_by_verdict(turn, worker, task, verdict),
+            None if retry_wanted && self.try_again(turn, worker, task) => {}
+            None => self.complete(turn, task, Outcome::Answered { worker }),
+        }
+        self.strike_if_clear(turn, worker);
         self.part_if_spent(turn, worker);
     }
 
     /// The end of a task that is in nobody's hands any more.
     pub(crate) fn complete(&mut self, turn: &mut Turn<'_>, task: TaskId, outcome: Outcome) {
-        if self.tasks.remove(task) {
+        if let Some((entry, extras)) = self.tasks.remove(task) {
+            if let Some(extras) = extras {
+                self.unwatch(task, entry, &extras);
+            }
             self.count_outcome(outcome);
             turn.emit(Effect::CompleteTask { task, outcome });
         }
@@ -247,6 +288,8 @@ impl Pool {
             Outcome::Answered { .. } => &mut self.statistics.answered,
             Outcome::Cancelled => &mut self.statistics.cancelled,
             Outcome::Died { .. } => &mut self.statistics.died,
+            Outcome::TimedOut { .. } => &mut self.statistics.timed_out,
+            Outcome::Expired => &mut self.statistics.expired,
             Outcome::Broken(_) => &mut self.statistics.broken,
             Outcome::ShutDown => &mut self.statistics.shut_down,
         };
@@ -325,7 +368,7 @@ impl Pool {
     #[must_use]
     pub fn worker_of(&self, task: TaskId) -> Option<WorkerId> {
         match self.tasks.get(task)?.place {
-            Place::Queued => None,
+            Place::Queued | Place::Resting(_) => None,
             Place::Sent(worker) => Some(worker),
         }
     }

@@ -1,25 +1,63 @@
 //! Tasks that come back from a worker: withdrawn, or left behind by its end. What had not started
-//! goes to the front of the queue, in order; what had started is never sent again.
+//! goes back to its place in the queue; what had started is sent again only if that was asked for.
 //!
 //! Owner: the pool. Never decides what the end of a worker means for the pool.
 
-use std::collections::VecDeque;
-
+use crate::agenda::Due;
+use crate::effect::{Effect, Verdict};
+use crate::event::ShutdownMode;
 use crate::ids::{Attempt, TaskId, WorkerId};
 use crate::outcome::Outcome;
 use crate::pool::{Pool, Turn};
 use crate::task::Place;
-use crate::worker::{Claim, Held, Why};
+use crate::worker::{Claim, Held, Why, Worker};
 
 impl Pool {
-    pub(crate) fn on_cancel(&mut self, turn: &mut Turn<'_>, task: TaskId) {
+    pub(crate) fn on_cancel(
+        &mut self,
+        turn: &mut Turn<'_>,
+        task: TaskId,
+        force_grace_ns: Option<u64>,
+    ) {
         match self.tasks.get(task).map(|entry| entry.place) {
             None => {}
-            Some(Place::Queued) => {
-                self.queue.remove(task);
+            Some(Place::Queued | Place::Resting(_)) => {
+                self.unqueue(task);
                 self.complete(turn, task, Outcome::Cancelled);
             }
-            Some(Place::Sent(worker)) => self.withdraw(turn, worker, task, Why::Cancel),
+            Some(Place::Sent(worker)) => {
+                self.withdraw(turn, worker, task, Why::Cancel);
+                if let Some(extras) = self.tasks.extras_mut(task) {
+                    extras.unwanted = true;
+                }
+                if let Some(grace_ns) = force_grace_ns
+                    && let Some(extras) = self.tasks.need_extras(task)
+                {
+                    extras.force_grace_ns = Some(grace_ns);
+                    self.enforce(turn, worker, task);
+                }
+            }
+        }
+    }
+
+    /// Takes a task out of the queue, if it is there.
+    pub(crate) fn unqueue(&mut self, task: TaskId) {
+        self.queue.remove(task, self.tasks.priority(task));
+    }
+
+    /// Ends a task that is known to have started, if that is wished.
+    fn enforce(&mut self, turn: &mut Turn<'_>, worker: WorkerId, task: TaskId) {
+        let started = self
+            .roster
+            .get(worker)
+            .and_then(|worker| worker.claim(task))
+            == Some(Claim::Taken);
+        let grace_ns = self
+            .tasks
+            .extras(task)
+            .and_then(|extras| extras.force_grace_ns);
+        if let Some(grace_ns) = grace_ns.filter(|_| started) {
+            self.pronounce(turn, worker, task, Verdict::Cancelled, grace_ns);
         }
     }
 
@@ -37,7 +75,7 @@ impl Pool {
             .and_then(|worker| worker.claim(task))
         {
             Some(Claim::Open) => self.revoke(turn, worker, task, why),
-            Some(Claim::Revoking(Why::Move)) => {
+            Some(Claim::Revoking(Why::Move | Why::Expire)) => {
                 self.roster.change(worker, |worker| {
                     worker.set_claim(task, Claim::Revoking(why));
                 });
@@ -75,6 +113,8 @@ impl Pool {
                 worker.set_claim(task, Claim::Taken);
                 worker.prove();
             });
+            self.enforce(turn, worker, task);
+            self.strike_if_clear(turn, worker);
             return;
         }
         self.statistics.revokes_granted += 1;
@@ -84,16 +124,19 @@ impl Pool {
             worker.give_back_quota();
         });
         self.take_back(turn, task, Some(why));
+        self.strike_if_clear(turn, worker);
     }
 
     /// A task that has not started comes back from a worker.
     fn take_back(&mut self, turn: &mut Turn<'_>, task: TaskId, why: Option<Why>) {
         match why {
             Some(Why::Cancel) => self.complete(turn, task, Outcome::Cancelled),
+            Some(Why::Expire) => self.complete(turn, task, Outcome::Expired),
             Some(Why::ShutDown) => self.complete(turn, task, Outcome::ShutDown),
             Some(Why::Move) | None => {
-                self.queue.insert(task);
-                self.tasks.requeue(task);
+                self.disarm_look(task);
+                self.tasks.put(task, Place::Queued);
+                self.queue.insert(task, self.tasks.priority(task));
                 self.statistics.requeued += 1;
             }
         }
@@ -103,27 +146,116 @@ impl Pool {
     pub(crate) fn inherit(
         &mut self,
         turn: &mut Turn<'_>,
-        worker: WorkerId,
-        held: VecDeque<Held>,
+        id: WorkerId,
+        worker: &mut Worker,
         started: &[TaskId],
     ) {
-        for held in held {
-            let why = match held.claim {
-                Claim::Revoking(why) => Some(why),
-                Claim::Open | Claim::Taken => None,
-            };
-            self.statistics.revokes_overtaken += u64::from(why.is_some());
+        let sentence = worker.sentence();
+        for held in worker.release_all() {
+            if let Claim::Revoking(_) = held.claim {
+                self.statistics.revokes_overtaken += 1;
+            }
             self.statistics.released += 1;
-            if !has_started(held, started) {
-                self.take_back(turn, held.task, why);
-            } else if let Some(entry) = self.tasks.get(held.task) {
-                let outcome = Outcome::Died {
-                    worker,
-                    attempt: entry.attempt,
-                };
-                self.complete(turn, held.task, outcome);
+            let verdict = sentence
+                .filter(|sentence| sentence.task == Some(held.task))
+                .map(|sentence| sentence.verdict);
+            match (verdict, has_started(held, started)) {
+                (Some(verdict), _) => self.end_by_verdict(turn, id, held.task, verdict),
+                (None, true) => self.end_by_death(turn, id, held.task),
+                (None, false) => {
+                    let why = match held.claim {
+                        Claim::Revoking(why) => Some(why),
+                        Claim::Open | Claim::Taken => None,
+                    };
+                    self.take_back(turn, held.task, why);
+                }
             }
         }
+    }
+
+    /// A task had started on a worker that is over.
+    fn end_by_death(&mut self, turn: &mut Turn<'_>, worker: WorkerId, task: TaskId) {
+        if self.is_forced(task) {
+            self.complete(turn, task, Outcome::Cancelled);
+        } else if !self.try_again(turn, worker, task)
+            && let Some(entry) = self.tasks.get(task)
+        {
+            let attempt = entry.attempt;
+            self.complete(turn, task, Outcome::Died { worker, attempt });
+        }
+    }
+
+    /// A task has ended that was made to end, in whatever way it did.
+    pub(crate) fn end_by_verdict(
+        &mut self,
+        turn: &mut Turn<'_>,
+        worker: WorkerId,
+        task: TaskId,
+        verdict: Verdict,
+    ) {
+        let Some(entry) = self.tasks.get(task) else {
+            return;
+        };
+        // A wish to end it for good that came later than its deadline counts all the same.
+        let verdict = if self.is_forced(task) {
+            Verdict::Cancelled
+        } else {
+            verdict
+        };
+        let repeats = verdict == Verdict::TimedOut
+            && self
+                .tasks
+                .extras(task)
+                .is_some_and(|extras| extras.options.retry_timeouts);
+        if !(repeats && self.try_again(turn, worker, task)) {
+            self.complete(turn, task, verdict.outcome(worker, entry.attempt));
+        }
+    }
+
+    fn is_forced(&self, task: TaskId) -> bool {
+        self.tasks
+            .extras(task)
+            .is_some_and(|extras| extras.force_grace_ns.is_some())
+    }
+
+    /// Lets a task that failed wait for another attempt, if it may have one. Its time to wait for
+    /// a first start is over: it has had that.
+    pub(crate) fn try_again(
+        &mut self,
+        turn: &mut Turn<'_>,
+        worker: WorkerId,
+        task: TaskId,
+    ) -> bool {
+        let ends =
+            self.ending.is_final() || self.ending.shutdown() >= Some(ShutdownMode::CancelPending);
+        let Some(entry) = self.tasks.get(task).filter(|_| !ends) else {
+            return false;
+        };
+        let Some(extras) = self.tasks.extras_mut(task) else {
+            return false;
+        };
+        if extras.failures >= extras.options.retries || extras.unwanted {
+            return false;
+        }
+        extras.failures += 1;
+        let delay_ns = extras
+            .options
+            .retry_backoff
+            .delay_ns(task.0, extras.failures);
+        let until_ns = turn.now_ns.saturating_add(delay_ns);
+        let expires_at_ns = extras.expires_at_ns.take();
+        self.agenda.strike(expires_at_ns, Due::Expire(task));
+        self.disarm_look(task);
+        self.tasks.put(task, Place::Resting(until_ns));
+        self.agenda.enter(until_ns, Due::Resume(task));
+        self.statistics.retried += 1;
+        turn.emit(Effect::RestTask {
+            task,
+            worker,
+            attempt: entry.attempt,
+            until_ns,
+        });
+        true
     }
 }
 

@@ -34,7 +34,7 @@ impl Standing {
         let kind = match worker.stage() {
             Stage::Spawning => Kind::Spawning,
             Stage::Starting | Stage::Ready => Kind::Spawned,
-            Stage::Doomed(Doom::Condemned) => Kind::Condemned,
+            Stage::Doomed(Doom::Condemned | Doom::Late { .. } | Doom::Struck(_)) => Kind::Condemned,
             Stage::Leaving(Farewell::Surplus) => Kind::Surplus,
             Stage::Leaving(
                 Farewell::Idle
@@ -241,7 +241,7 @@ impl Roster {
         self.spawning().saturating_add(self.standings.spawned)
     }
 
-    /// Those whose place is taken: the live, and the condemned until they are over.
+    /// Those whose place is taken: the live, and those who are killed alone until they are over.
     pub(crate) fn members(&self) -> u32 {
         self.live().saturating_add(self.standings.condemned)
     }
@@ -254,7 +254,7 @@ impl Roster {
         self.standings.spawning.first().copied()
     }
 
-    /// Those who were condemned and are not yet over.
+    /// Those who are killed alone, for what they did, and are not yet over.
     pub(crate) fn condemned(&self) -> u32 {
         self.standings.condemned
     }

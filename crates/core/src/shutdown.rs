@@ -5,11 +5,13 @@
 
 use std::collections::VecDeque;
 
-use crate::effect::Effect;
+use crate::agenda::Due;
+use crate::effect::{Effect, KillReason};
 use crate::event::ShutdownMode;
 use crate::ids::{TaskId, WorkerId};
 use crate::outcome::{BreakReason, Outcome};
 use crate::pool::{Pool, Turn};
+use crate::task::Place;
 use crate::worker::{Claim, Doom, Farewell, Held, Stage, Why, Worker};
 
 /// How far the end has come.
@@ -77,6 +79,18 @@ impl Pool {
         for task in self.queue.take_all() {
             self.complete(turn, task, Outcome::ShutDown);
         }
+        let resting: Vec<TaskId> = self
+            .tasks
+            .all_extras()
+            .map(|(task, _)| task)
+            .filter(|&task| {
+                let place = self.tasks.get(task).map(|entry| entry.place);
+                matches!(place, Some(Place::Resting(_)))
+            })
+            .collect();
+        for task in resting {
+            self.complete(turn, task, Outcome::ShutDown);
+        }
         for id in self.roster.ids() {
             let held: Vec<TaskId> = match self.roster.get(id) {
                 Some(worker) => worker.held().map(|held| held.task).collect(),
@@ -127,6 +141,11 @@ impl Pool {
     }
 
     fn doom(&mut self, turn: &mut Turn<'_>, id: WorkerId) {
+        let sentence = self.roster.get(id).and_then(Worker::sentence);
+        let due_ns = sentence.and_then(|sentence| sentence.next_at_ns);
+        self.agenda.strike(due_ns, Due::Escalate(id));
+        self.roster
+            .change(id, |worker| worker.drop_sentence(turn.now_ns));
         let Some(process) = self.roster.change(id, |worker| match worker.stage() {
             Stage::Spawning | Stage::Starting | Stage::Ready | Stage::Leaving(_) => {
                 worker.doom(Doom::Ending);
@@ -138,7 +157,10 @@ impl Pool {
             return;
         };
         if process {
-            turn.emit(Effect::KillWorker { worker: id });
+            turn.emit(Effect::KillWorker {
+                worker: id,
+                why: KillReason::Ending,
+            });
         }
     }
 

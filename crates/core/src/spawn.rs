@@ -3,6 +3,7 @@
 //! Owner: the pool. A failed spawn is waited for, longer each time; one wave of failures counts
 //! once, however many workers it was to bring. Never spawns beyond the size asked for.
 
+use crate::agenda::Due;
 use crate::config::Backoff;
 use crate::effect::{Effect, Notice};
 use crate::event::ShutdownMode;
@@ -137,14 +138,33 @@ impl Pool {
         };
         self.statistics.spawned += 1;
         match stage {
-            Stage::Spawning | Stage::Starting | Stage::Ready => self.shortage.succeed(turn.now_ns),
-            Stage::Leaving(_) => turn.emit(Effect::AskToLeave { worker: id }),
-            Stage::Doomed(_) => turn.emit(Effect::KillWorker { worker: id }),
+            Stage::Spawning | Stage::Starting | Stage::Ready => {
+                self.shortage.succeed(turn.now_ns);
+                self.await_start(turn.now_ns, id);
+            }
+            Stage::Leaving(_) => {
+                self.await_start(turn.now_ns, id);
+                turn.emit(Effect::AskToLeave { worker: id });
+            }
+            Stage::Doomed(doom) => turn.emit(Effect::KillWorker {
+                worker: id,
+                why: doom.reason(),
+            }),
         }
         if self.roster.spawning() == 0 && self.wanted() <= self.roster.members() {
             self.shortage.told = false;
         }
         true
+    }
+
+    /// A worker that is there has so long to become ready.
+    fn await_start(&mut self, now_ns: u64, id: WorkerId) {
+        if let Some(timeout_ns) = self.config.start_timeout_ns {
+            let by_ns = now_ns.saturating_add(timeout_ns);
+            self.roster
+                .change(id, |worker| worker.start_by_ns = Some(by_ns));
+            self.agenda.enter(by_ns, Due::StartOver(id));
+        }
     }
 
     pub(crate) fn on_spawn_failed(&mut self, turn: &mut Turn<'_>, id: WorkerId, errno: i32) {
@@ -160,9 +180,10 @@ impl Pool {
         self.statistics.spawns_failed += 1;
         self.size.lose_a_spawn(id);
         let wanted = match worker.stage() {
-            Stage::Spawning | Stage::Starting | Stage::Ready | Stage::Doomed(Doom::Condemned) => {
-                true
-            }
+            Stage::Spawning
+            | Stage::Starting
+            | Stage::Ready
+            | Stage::Doomed(Doom::Condemned | Doom::Late { .. } | Doom::Struck(_)) => true,
             Stage::Leaving(_) | Stage::Doomed(Doom::Ending) => false,
         };
         // A launcher that died takes its orders with it; a new one may well carry them out.

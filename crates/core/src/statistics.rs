@@ -13,6 +13,12 @@ pub struct Statistics {
     pub cancelled: u64,
     /// Tasks that ended with the death of their worker.
     pub died: u64,
+    /// Tasks that ended because their time had run out.
+    pub timed_out: u64,
+    /// Tasks that had not started when they should have.
+    pub expired: u64,
+    /// Attempts that failed and were followed by another.
+    pub retried: u64,
     /// Tasks that ended because the pool broke or was broken.
     pub broken: u64,
     /// Tasks that ended because the pool was shut down.
@@ -25,6 +31,8 @@ pub struct Statistics {
     pub requeued: u64,
     /// Tasks that were being withdrawn.
     pub revokes: u64,
+    /// Interrupts that were ordered.
+    pub interrupts: u64,
     /// Withdrawals that succeeded.
     pub revokes_granted: u64,
     /// Withdrawals that came too late.
@@ -51,7 +59,7 @@ pub struct Statistics {
     pub retired_idle: u64,
     /// Those of them that left to be replaced by a fresh one: for memory or after enough tasks.
     pub recycled: u64,
-    /// Workers that the pool killed at its end.
+    /// Workers that the pool killed, at its end or with a task that was to end.
     pub workers_killed: u64,
     /// Workers that died.
     pub workers_died: u64,
@@ -63,6 +71,12 @@ impl Statistics {
     /// Tasks that have ended.
     #[must_use]
     pub fn completed(&self) -> u64 {
-        self.answered + self.cancelled + self.died + self.broken + self.shut_down
+        self.answered
+            + self.cancelled
+            + self.died
+            + self.timed_out
+            + self.expired
+            + self.broken
+            + self.shut_down
     }
 }

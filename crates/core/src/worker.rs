@@ -4,9 +4,10 @@
 
 use std::collections::VecDeque;
 
-use crate::effect::Departure;
+use crate::effect::{Departure, KillReason, Verdict};
 use crate::event::LeaveReason;
 use crate::ids::TaskId;
+use crate::sentence::{Sentence, Step};
 
 /// Why a task is being withdrawn from a worker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,6 +16,8 @@ pub(crate) enum Why {
     Move,
     /// Its owner does not want it any more.
     Cancel,
+    /// It should have started by now.
+    Expire,
     /// The pool ends, and what has not started is not to start.
     ShutDown,
 }
@@ -88,6 +91,21 @@ pub(crate) enum Doom {
     Ending,
     /// It broke the protocol: its end is a death like any other.
     Condemned,
+    /// It was not ready in time: its end is a death like any other, unless it was to leave anyway.
+    Late { was_leaving: bool },
+    /// It does not let go of a task that is to end.
+    Struck(Verdict),
+}
+
+impl Doom {
+    pub(crate) fn reason(self) -> KillReason {
+        match self {
+            Self::Ending => KillReason::Ending,
+            Self::Condemned => KillReason::Condemned,
+            Self::Late { .. } => KillReason::NotReady,
+            Self::Struck(verdict) => KillReason::Task(verdict),
+        }
+    }
 }
 
 /// How far a worker has come.
@@ -126,6 +144,10 @@ pub(crate) struct Worker {
     idle_since_ns: u64,
     /// Tasks were waiting when it began to leave.
     left_work: bool,
+    /// What is being done to end the task that it runs.
+    sentence: Option<Sentence>,
+    /// When it should be ready.
+    pub(crate) start_by_ns: Option<u64>,
 }
 
 impl Worker {
@@ -142,6 +164,8 @@ impl Worker {
             proven: false,
             idle_since_ns: 0,
             left_work: false,
+            sentence: None,
+            start_by_ns: None,
         }
     }
 
@@ -183,7 +207,8 @@ impl Worker {
 
     /// How many tasks it holds, if it may be sent another.
     pub(crate) fn load_if_sendable(&self) -> Option<u32> {
-        (self.stage == Stage::Ready && !self.is_spent()).then(|| self.load())
+        (self.stage == Stage::Ready && !self.is_spent() && self.sentence.is_none())
+            .then(|| self.load())
     }
 
     pub(crate) fn load(&self) -> u32 {
@@ -191,13 +216,14 @@ impl Worker {
     }
 
     pub(crate) fn idle_since_ns(&self) -> Option<u64> {
-        (self.stage == Stage::Ready && self.held.is_empty()).then_some(self.idle_since_ns)
+        (self.stage == Stage::Ready && self.held.is_empty() && self.sentence.is_none())
+            .then_some(self.idle_since_ns)
     }
 
     /// How many of its tasks another worker could take. The oldest is never one of them: it is the
     /// one that has started, or will start first.
     pub(crate) fn stealable(&self) -> u32 {
-        if self.stage != Stage::Ready || self.held.len() < 2 {
+        if self.stage != Stage::Ready || self.held.len() < 2 || self.sentence.is_some() {
             return 0;
         }
         let oldest_is_open = self
@@ -306,16 +332,41 @@ impl Worker {
         std::mem::take(&mut self.held)
     }
 
+    pub(crate) fn sentence(&self) -> Option<Sentence> {
+        self.sentence
+    }
+
+    pub(crate) fn set_sentence(&mut self, sentence: Sentence) {
+        self.sentence = Some(sentence);
+    }
+
+    /// Nothing stands against it any more.
+    pub(crate) fn drop_sentence(&mut self, now_ns: u64) {
+        self.sentence = None;
+        if self.held.is_empty() {
+            self.idle_since_ns = now_ns;
+        }
+    }
+
+    /// The pool has done something by which it may have ended.
+    fn is_struck(&self) -> bool {
+        self.sentence
+            .is_some_and(|sentence| sentence.step != Step::Clearing)
+    }
+
     /// What its end means when the process was over with or without started tasks.
     pub(crate) fn departure(&self, any_started: bool) -> Departure {
         match self.stage {
             Stage::Leaving(farewell) if !any_started => Departure::Retired(farewell.reason()),
-            Stage::Doomed(Doom::Ending) => Departure::Killed,
+            Stage::Doomed(Doom::Ending | Doom::Struck(_) | Doom::Late { was_leaving: true }) => {
+                Departure::Killed
+            }
+            Stage::Ready | Stage::Leaving(_) if self.is_struck() => Departure::Killed,
             Stage::Spawning
             | Stage::Starting
             | Stage::Ready
             | Stage::Leaving(_)
-            | Stage::Doomed(Doom::Condemned) => Departure::Died,
+            | Stage::Doomed(Doom::Condemned | Doom::Late { was_leaving: false }) => Departure::Died,
         }
     }
 
@@ -323,7 +374,7 @@ impl Worker {
         match claim {
             Claim::Open => self.open += 1,
             Claim::Revoking(Why::Move) => self.moving += 1,
-            Claim::Revoking(Why::Cancel | Why::ShutDown) | Claim::Taken => {}
+            Claim::Revoking(Why::Cancel | Why::Expire | Why::ShutDown) | Claim::Taken => {}
         }
     }
 
@@ -331,7 +382,7 @@ impl Worker {
         match claim {
             Claim::Open => self.open = self.open.saturating_sub(1),
             Claim::Revoking(Why::Move) => self.moving = self.moving.saturating_sub(1),
-            Claim::Revoking(Why::Cancel | Why::ShutDown) | Claim::Taken => {}
+            Claim::Revoking(Why::Cancel | Why::Expire | Why::ShutDown) | Claim::Taken => {}
         }
     }
 
@@ -342,7 +393,7 @@ impl Worker {
             match held.claim {
                 Claim::Open => open += 1,
                 Claim::Revoking(Why::Move) => moving += 1,
-                Claim::Revoking(Why::Cancel | Why::ShutDown) | Claim::Taken => {}
+                Claim::Revoking(Why::Cancel | Why::Expire | Why::ShutDown) | Claim::Taken => {}
             }
         }
         (open, moving)

@@ -9,12 +9,14 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use loky_core::ids::WorkerId;
+use loky_core::effect::{KillReason, Verdict};
+use loky_core::ids::{TaskId, WorkerId};
 use loky_shm::{Ledger, Words};
 use loky_sys::socket;
 use loky_wire::{Body, Decoder, Frame, Header, Role, Ticket, WireError, encode, encode_body};
 
 use crate::capture::Capture;
+use crate::stacks::Sighting;
 
 /// Frames that wait to be written, each with the descriptors that travel with its first byte.
 #[derive(Default)]
@@ -204,6 +206,17 @@ pub(crate) enum Standing {
     Condemned,
 }
 
+/// A task that was interrupted, or is about to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Struck {
+    pub(crate) task: TaskId,
+    pub(crate) verdict: Verdict,
+    /// When it had begun.
+    pub(crate) started_ns: u64,
+    /// Where its stack begins in the memory file.
+    pub(crate) stack_from: u64,
+}
+
 /// A worker and everything that the parent holds of it.
 pub(crate) struct Channel {
     pub(crate) worker: WorkerId,
@@ -217,6 +230,15 @@ pub(crate) struct Channel {
     pub(crate) intake: Intake,
     /// The memory file into which its fault handler writes.
     pub(crate) stack: Arc<OwnedFd>,
+    /// What comes before in that file has been asked for and read.
+    pub(crate) stack_from: u64,
+    /// A stack that has been asked for.
+    pub(crate) sighting: Option<Sighting>,
+    pub(crate) struck: Option<Struck>,
+    /// Why the pool killed it.
+    pub(crate) killed_for: Option<KillReason>,
+    /// Interrupts that have been ordered and not been confirmed: whether the pool wanted them.
+    pub(crate) interrupts: VecDeque<bool>,
     /// Segments of the parent that the worker may have mapped, named once for each frame that
     /// carried them: the worker tells of each frame once that it is done with.
     pub(crate) lent: Vec<u32>,

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-pub use loky_core::config::{Config as CoreConfig, OnCrash, RestartBudget};
+pub use loky_core::config::{Config as CoreConfig, INTERRUPT_GRACE_NS, OnCrash, RestartBudget};
 
 /// How worker processes are made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,6 +38,9 @@ pub struct PoolConfig {
     /// How many bytes of segments may be filled for tasks that have not ended, before further
     /// large tasks wait for one of them.
     pub segment_budget_bytes: u64,
+    /// The signal on which the front's workers write the stacks of their threads into the memory
+    /// file of the fault handler; `None`: they do not know of any.
+    pub stack_signal: Option<i32>,
     /// Keep the end of what each worker writes to its standard error; it is passed on to that of this
     /// process. Workers then write into a pipe instead of to where this process writes.
     pub capture_stderr: bool,

@@ -1,10 +1,11 @@
 //! The orders of the core, carried out: one arm an effect, no wildcard.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use loky_core::effect::Effect;
+use loky_core::effect::{Effect, KillReason};
 use loky_core::event::Event;
 use loky_core::ids::{Attempt, TaskId, WorkerId};
 use loky_core::outcome::{BreakReason, Outcome};
@@ -21,6 +22,7 @@ use crate::front::{Delivery, TaskEnd};
 use crate::launcher::{Dowry, LauncherProcess, Setup};
 use crate::report::Breakage;
 use crate::segments::describe;
+use crate::stacks::Wish;
 use crate::state::{Phase, Placement, Received, State};
 
 /// How long a respawn waits for a fresh description of the surroundings before it takes the last.
@@ -48,7 +50,25 @@ impl State {
                 attempt,
             } => self.revoke(worker, task, attempt),
             Effect::AskToLeave { worker } => self.ask_to_leave(worker),
-            Effect::KillWorker { worker } => self.kill(worker),
+            Effect::InspectTask {
+                worker,
+                task,
+                attempt,
+            } => self.inspect(worker, task, attempt),
+            Effect::InterruptWorker {
+                worker,
+                task,
+                attempt: _,
+                verdict,
+            } => self.interrupt(worker, task, verdict),
+            Effect::TerminateWorker { worker } => self.terminate(worker),
+            Effect::KillWorker { worker, why } => self.kill(worker, why),
+            Effect::RestTask {
+                task,
+                worker,
+                attempt: _,
+                until_ns: _,
+            } => self.rest(worker, task),
             Effect::CompleteTask { task, outcome } => self.complete(task, outcome),
             Effect::WorkerGone { worker, departure } => {
                 if let Some(report) = self.reports.get(&worker) {
@@ -68,6 +88,11 @@ impl State {
             }
             Effect::DisarmTimer => self.timer_at_ns = None,
             Effect::Notify { notice } => self.front.deliver(Delivery::Notice(notice)),
+            Effect::TellSlow {
+                task,
+                worker,
+                ran_ns,
+            } => self.sight(worker, Wish::Slow { task, ran_ns }),
             Effect::ResizeSettled => self.resizing = false,
             Effect::Stopped => {
                 self.phase = Phase::Stopped;
@@ -154,6 +179,11 @@ impl State {
                 outbox: Outbox::default(),
                 intake: Intake::new(Role::WorkerToParent),
                 stack,
+                stack_from: 0,
+                sighting: None,
+                struck: None,
+                killed_for: None,
+                interrupts: VecDeque::new(),
                 lent: Vec::new(),
                 standing: Standing::Serving,
                 ended: false,
@@ -291,10 +321,11 @@ impl State {
         }
     }
 
-    fn kill(&mut self, worker: WorkerId) {
+    fn kill(&mut self, worker: WorkerId, why: KillReason) {
         let Some(channel) = self.channels.get_mut(&worker) else {
             return;
         };
+        channel.killed_for.get_or_insert(why);
         channel.downgrade(Standing::Killed);
         channel.note_signal(signal::SIGKILL.unsigned_abs());
         if let Some(launcher) = &mut self.launcher {
@@ -339,13 +370,15 @@ impl State {
                 }
             }
             Outcome::Cancelled => TaskEnd::Cancelled,
+            Outcome::TimedOut { worker, attempt: _ } => self.timed_out(worker, task),
+            Outcome::Expired => self.expired(task),
             Outcome::Died { worker, attempt: _ } => {
                 let own = self
                     .tasks
                     .get_mut(&task)
                     .and_then(|entry| entry.report.take());
                 match own.or_else(|| self.reports.get(&worker).cloned()) {
-                    Some(report) => TaskEnd::Died(report),
+                    Some(report) => TaskEnd::Died(self.with_history(task, report)),
                     None => TaskEnd::Broken(self.breakage(BreakReason::WorkerDied(worker))),
                 }
             }
@@ -355,7 +388,7 @@ impl State {
                 .get_mut(&task)
                 .and_then(|entry| entry.report.take())
             {
-                Some(report) => TaskEnd::Died(report),
+                Some(report) => TaskEnd::Died(self.with_history(task, report)),
                 None => TaskEnd::Broken(self.breakage(reason)),
             },
             Outcome::ShutDown => TaskEnd::ShutDown,

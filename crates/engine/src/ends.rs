@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use loky_core::effect::{KillReason, Verdict};
 use loky_core::event::Event;
 use loky_core::ids::{TaskId, WorkerId};
 use loky_sys::faults::LastWords;
@@ -59,11 +60,13 @@ impl State {
     fn bury(&mut self, worker: WorkerId, ending: &Ending, scratch: &mut [u8]) -> Option<Remains> {
         self.read_worker(worker, scratch, DRAIN_READS_MAX);
         let mut channel = self.channels.remove(&worker)?;
+        self.end_sighting(&mut channel);
         if let Some(capture) = &mut channel.capture {
             capture.read_rest(scratch, &self.passing);
         }
         let report = Arc::new(self.report_of(&channel, ending));
         let started = self.started_on(&channel, &report);
+        self.report_struck(&channel, &report);
         for segment in channel.lent {
             self.segments.give_back(segment, worker);
         }
@@ -113,7 +116,7 @@ impl State {
             }
             // The start is read again: a claim may have been taken since the first look.
             let started_ns = channel.ledger.view(slot).map_or(0, |view| view.started_ns);
-            entry.report = Some(Arc::new(report.of_task(view.attempt, started_ns)));
+            entry.report = Some(Arc::new(report.of_task(entry.attempt(), started_ns)));
             started.push(task);
         }
         started
@@ -177,6 +180,7 @@ impl State {
             evidence: Vec::new(),
             stack_full: false,
             stderr_tail: channel.capture.as_ref().map(Capture::tail),
+            history: Vec::new(),
         };
         if matches!(ending, Ending::WithLauncher) {
             report.evidence.extend(self.launcher_fact.clone());
@@ -216,16 +220,50 @@ impl State {
 }
 
 fn cause_of(channel: &Channel, status: WaitStatus, requested: bool) -> Cause {
-    match (channel.standing, status.signal()) {
-        (Standing::Condemned, _) => Cause::Protocol,
-        (_, Some(signal)) if requested && channel.was_sent(signal) => Cause::Killed,
-        (_, Some(signal)) => Cause::Signal(signal),
-        (_, None) => Cause::Exit(status.exited().unwrap_or(0)),
+    let own = status
+        .signal()
+        .and_then(|signal| cause_of_own(channel, signal, requested));
+    match (channel.standing, own, status.signal()) {
+        (Standing::Condemned, _, _) => Cause::Protocol,
+        (_, Some(cause), _) => cause,
+        (_, None, Some(signal)) if requested && channel.was_sent(signal) => Cause::Killed,
+        (_, None, Some(signal)) => Cause::Signal(signal),
+        (_, None, None) => Cause::Exit(status.exited().unwrap_or(0)),
+    }
+}
+
+/// Why the pool has ended a worker by this signal, if it has for a reason of that worker's own.
+fn cause_of_own(channel: &Channel, signal: i32, requested: bool) -> Option<Cause> {
+    let killed = requested && signal == signal::SIGKILL;
+    match channel.killed_for {
+        Some(KillReason::NotReady) if killed => Some(Cause::NotReady),
+        Some(KillReason::Condemned) if killed => Some(Cause::Protocol),
+        Some(KillReason::Task(verdict)) if killed => Some(cause_by(verdict)),
+        Some(_) | None => channel
+            .struck
+            .filter(|_| signal == signal::SIGINT || signal == signal::SIGTERM)
+            .map(|struck| cause_by(struck.verdict)),
+    }
+}
+
+/// The cause of an end that the pool brought about for the sake of a task.
+pub(crate) fn cause_by(verdict: Verdict) -> Cause {
+    match verdict {
+        Verdict::TimedOut => Cause::TimedOut,
+        Verdict::Cancelled => Cause::Cancelled,
     }
 }
 
 /// What the fault handler wrote. An unreadable file is an empty one: the death is told all the same.
 fn stack_text(channel: &Channel) -> String {
-    let text = memory::read_file(&channel.stack, STACK_TEXT_MAX).unwrap_or_default();
+    let from = channel
+        .struck
+        .map_or(channel.stack_from, |struck| struck.stack_from);
+    stack_from(channel, from)
+}
+
+/// What the fault handler has written from a place on.
+pub(crate) fn stack_from(channel: &Channel, from: u64) -> String {
+    let text = memory::read_file_at(&channel.stack, from, STACK_TEXT_MAX).unwrap_or_default();
     String::from_utf8_lossy(&text).into_owned()
 }

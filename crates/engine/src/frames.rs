@@ -9,7 +9,7 @@ use loky_core::event::{Event, LeaveReason};
 use loky_core::ids::{Attempt, TaskId, WorkerId};
 use loky_sys::clock;
 use loky_sys::memory::Mapping;
-use loky_wire::{DONE_RAISED, Frame, Kind, PayloadRef, Stream};
+use loky_wire::{DONE_RAISED, DONE_RETRY, Frame, Kind, PayloadRef, Stream};
 
 use crate::answer::{Answer, AnswerSegment, AnswerStream, AnswerView};
 use crate::channel::{Read, Stage, Standing};
@@ -127,7 +127,8 @@ impl State {
             | Kind::Spawned
             | Kind::SpawnFailed
             | Kind::Exited
-            | Kind::Unfit => return Err(Offence),
+            | Kind::Unfit
+            | Kind::Signalled => return Err(Offence),
         }
         Ok(())
     }
@@ -148,6 +149,10 @@ impl State {
             other => other,
         };
         self.release_claim(worker, task, attempt);
+        let retry_wanted = frame.header.flags & DONE_RETRY != 0;
+        if retry_wanted {
+            self.note_raised(worker, task, body.run_ns);
+        }
         if let Some(entry) = self.tasks.get_mut(&task) {
             entry.received = Some(received);
         }
@@ -156,10 +161,21 @@ impl State {
             task,
             attempt,
             run_ns: body.run_ns,
+            retry_wanted,
         });
         // A late or foreign answer was dropped by the core: its pages go back at once.
         if let Some(entry) = self.tasks.get_mut(&task) {
             entry.received = None;
+            entry.report = None;
+        }
+        // What was kept of a task that was struck has been told, or nobody wants to know.
+        if let Some(channel) = self.channels.get_mut(&worker)
+            && channel
+                .struck
+                .take_if(|struck| struck.task == task)
+                .is_some()
+        {
+            channel.forget_stack();
         }
         Ok(())
     }
@@ -289,6 +305,7 @@ impl State {
                     launcher.unfit = true;
                 }
             }
+            Kind::Signalled => self.on_signalled(worker, frame.header.aux),
             Kind::Hello
             | Kind::Task
             | Kind::SegmentFreed

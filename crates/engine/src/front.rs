@@ -40,8 +40,15 @@ pub enum TaskEnd {
     Died(Arc<CrashReport>),
     /// The pool broke before it ended.
     Broken(Arc<Breakage>),
-    /// It never ran, by the owner's wish.
+    /// It never ran, by the owner's wish, or was ended by force.
     Cancelled,
+    /// It had run for as long as it may, and was made to end.
+    TimedOut(Arc<CrashReport>),
+    /// It had not begun in time, and never will.
+    Expired {
+        /// How long it had waited, in nanoseconds.
+        waited_ns: u64,
+    },
     /// The pool was shut down before it ended.
     ShutDown,
     /// It could not be handed over, or its answer could not be received, for lack of a resource.
@@ -74,6 +81,17 @@ pub enum Delivery {
         departure: Departure,
         /// What is known of its end.
         report: Arc<CrashReport>,
+    },
+    /// A task has been running for longer than its owner thought. It goes on.
+    Slow {
+        /// The task.
+        task: TaskId,
+        /// How long it has been running, in nanoseconds.
+        ran_ns: u64,
+        /// The process that runs it.
+        pid: i32,
+        /// The stacks of that process; empty where they cannot be had.
+        stack: String,
     },
     /// Something that is no task's fault.
     Notice(Notice),

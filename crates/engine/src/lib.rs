@@ -20,16 +20,22 @@ pub mod machine;
 pub mod pool;
 pub mod report;
 mod segments;
+mod stacks;
 mod state;
+mod strike;
 
 pub use loky_core::Statistics;
 pub use loky_core::effect::{Departure, Notice};
 pub use loky_core::event::{LeaveReason, ShutdownMode};
 pub use loky_core::ids::{TaskId, WorkerId};
+pub use loky_core::options::{RetryBackoff, TaskOptions};
 pub use loky_core::outcome::BreakReason;
 
 /// Buffers of at least this many bytes are worth their place beside the stream.
 pub const BUFFER_MIN_BYTES: u64 = loky_wire::limits::BUFFER_MIN as u64;
+
+/// The signal on which workers write their stacks, for `config::PoolConfig::stack_signal`.
+pub const STACK_SIGNAL: i32 = loky_sys::signal::STACK_SIGNAL;
 
 /// The name of a signal, such as `SIGSEGV`.
 pub fn signal_name(signal: i32) -> Option<&'static str> {

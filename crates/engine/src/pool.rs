@@ -15,8 +15,9 @@ use std::time::Duration;
 use loky_core::Statistics;
 use loky_core::event::{Event, ShutdownMode};
 use loky_core::ids::TaskId;
+use loky_core::options::TaskOptions;
 use loky_sys::wake::Wake;
-use loky_sys::{fork, memory};
+use loky_sys::{clock, fork, memory};
 use loky_wire::encode_environment;
 
 use crate::channel::Stage;
@@ -26,7 +27,7 @@ use crate::error::EngineError;
 use crate::front::{Front, TaskPayload};
 use crate::launcher::Setup;
 use crate::report::Breakage;
-use crate::state::{Phase, State, TaskEntry};
+use crate::state::{Phase, State, TaskEntry, Watched};
 
 /// What the callers and the poll loop share.
 pub(crate) struct Shared {
@@ -106,6 +107,20 @@ pub struct WorkerProcess {
     pub pid: i32,
 }
 
+/// What a worker was doing.
+#[derive(Clone, Debug)]
+pub struct WorkerStack {
+    /// The worker.
+    pub process: WorkerProcess,
+    /// The task that it runs, and for how long, in nanoseconds.
+    pub task: Option<(TaskId, u64)>,
+    /// The stacks of its threads; empty where they cannot be had.
+    pub text: String,
+}
+
+/// Far longer than the loop takes to give up on a worker that writes nothing.
+const STACK_WAIT: Duration = Duration::from_secs(2);
+
 /// A pool of worker processes.
 pub struct Pool {
     shared: Arc<Shared>,
@@ -153,7 +168,19 @@ impl Pool {
     /// # Errors
     /// `ShutDown`, `Broken`, `Forked`, `Fault`: the task was not accepted, and its payload is dropped.
     pub fn submit(&self, payload: TaskPayload) -> Result<TaskId, EngineError> {
-        self.change(|shared, state| accept(shared, state, payload))
+        self.change(|shared, state| accept(shared, state, payload, None))
+    }
+
+    /// Accepts a task for which something is asked.
+    ///
+    /// # Errors
+    /// As `submit`.
+    pub fn submit_with(
+        &self,
+        payload: TaskPayload,
+        options: Option<Box<TaskOptions>>,
+    ) -> Result<TaskId, EngineError> {
+        self.change(|shared, state| accept(shared, state, payload, options))
     }
 
     /// As [`Self::submit`], for a caller that must not wait: gives the payload back where somebody
@@ -165,7 +192,7 @@ impl Pool {
         let Some(state) = self.is_own().then(|| self.shared.try_lock()).flatten() else {
             return Err(payload);
         };
-        Ok(self.change_locked(state, |shared, state| accept(shared, state, payload)))
+        Ok(self.change_locked(state, |shared, state| accept(shared, state, payload, None)))
     }
 
     /// Whether workers wait for a description of their surroundings.
@@ -274,9 +301,54 @@ impl Pool {
             if !state.tasks.contains_key(&task) {
                 return Ok(false);
             }
-            state.feed(Event::CancelRequested { task });
+            state.feed(Event::CancelRequested {
+                task,
+                force_grace_ns: None,
+            });
             Ok(!state.tasks.contains_key(&task))
         })
+    }
+
+    /// Ends a task, also where it has begun: it is interrupted, and its worker is killed if it has
+    /// not ended after `grace`. False where it is over. Its end is delivered when it has ended.
+    pub fn cancel_by_force(&self, task: TaskId, grace: Duration) -> Result<bool, EngineError> {
+        self.change(|_, state| {
+            let known = state.tasks.contains_key(&task);
+            if known {
+                let grace_ns = u64::try_from(grace.as_nanos()).unwrap_or(u64::MAX);
+                state.feed(Event::CancelRequested {
+                    task,
+                    force_grace_ns: Some(grace_ns),
+                });
+            }
+            Ok(known)
+        })
+    }
+
+    /// The stacks of the worker that runs a task; `None` where none does, or it cannot be had.
+    pub fn stack(&self, task: TaskId) -> Result<Option<String>, EngineError> {
+        let ticket = self.change(|_, state| {
+            let start = state.start_of(task);
+            Ok(start.map(|(worker, _)| state.ask_for_stack(worker)))
+        })?;
+        ticket.map_or(Ok(None), |ticket| self.fetch_stack(ticket))
+    }
+
+    /// The stacks of all workers, by place.
+    pub fn stacks(&self) -> Result<Vec<WorkerStack>, EngineError> {
+        let asked = self.change(|_, state| Ok(state.ask_for_all_stacks()))?;
+        let mut stacks = Vec::with_capacity(asked.len());
+        for (ticket, mut stack) in asked {
+            stack.text = self.fetch_stack(ticket)?.unwrap_or_default();
+            stacks.push(stack);
+        }
+        stacks.sort_unstable_by_key(|stack| stack.process.index);
+        Ok(stacks)
+    }
+
+    fn fetch_stack(&self, ticket: u64) -> Result<Option<String>, EngineError> {
+        self.wait_for(STACK_WAIT, |state| state.stacks.is_done(ticket))?;
+        Ok(self.shared.lock().stacks.fetch(ticket))
     }
 
     /// What is known of the break; `None` while the pool is whole.
@@ -450,6 +522,7 @@ fn accept(
     shared: &Arc<Shared>,
     state: &mut State,
     payload: TaskPayload,
+    options: Option<Box<TaskOptions>>,
 ) -> Result<TaskId, EngineError> {
     if let Some(reason) = state.core.broken() {
         return Err(EngineError::Broken(reason));
@@ -460,8 +533,15 @@ fn accept(
     start_loop(shared, state)?;
     state.task_last += 1;
     let task = TaskId(state.task_last);
-    state.tasks.insert(task, TaskEntry::new(payload));
-    state.feed(Event::TaskSubmitted { task });
+    let mut entry = TaskEntry::new(payload);
+    if options.is_some() {
+        entry.watched = Some(Box::new(Watched {
+            submitted_ns: clock::monotonic_ns(),
+            history: Vec::new(),
+        }));
+    }
+    state.tasks.insert(task, entry);
+    state.feed(Event::TaskSubmitted { task, options });
     Ok(task)
 }
 
@@ -470,7 +550,10 @@ fn withdraw(state: &mut State, task: TaskId) -> bool {
         return false;
     }
     state.withdrawing = Some(task);
-    state.feed(Event::CancelRequested { task });
+    state.feed(Event::CancelRequested {
+        task,
+        force_grace_ns: None,
+    });
     state.withdrawing = None;
     !state.tasks.contains_key(&task)
 }

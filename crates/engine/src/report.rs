@@ -22,6 +22,14 @@ pub enum Cause {
     Protocol,
     /// Its zygote died, and it with it; its own status is not known.
     Zygote,
+    /// The time of the task had run out. The worker may live on.
+    TimedOut,
+    /// The owner ended the task by force. The worker may live on.
+    Cancelled,
+    /// It was not ready in time, and the pool killed it.
+    NotReady,
+    /// The task raised an exception after which it was to be tried again. The worker lives on.
+    Raised,
 }
 
 /// The end of a worker.
@@ -47,6 +55,8 @@ pub struct CrashReport {
     pub peak_rss_bytes: Option<u64>,
     /// What its fault handler wrote, empty where it wrote nothing.
     pub stack: String,
+    /// The attempts at the task that failed before this one, oldest first.
+    pub history: Vec<Arc<CrashReport>>,
     /// What was read about the death, each a clause of its own.
     pub evidence: Vec<String>,
     /// Its main thread had used up its stack.

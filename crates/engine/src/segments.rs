@@ -88,6 +88,7 @@ impl TaskEntry {
             copying: false,
             received: None,
             report: None,
+            watched: None,
         }
     }
 
@@ -336,6 +337,7 @@ impl State {
                 task,
                 attempt: placement.attempt,
                 run_ns: 0,
+                retry_wanted: false,
             });
         }
     }

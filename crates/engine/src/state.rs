@@ -11,6 +11,7 @@ use loky_core::event::Event;
 use loky_core::ids::{Attempt, TaskId, WorkerId};
 use loky_core::pool::Pool as Core;
 use loky_sys::clock;
+use loky_sys::signal::SIGINT;
 use loky_sys::wake::Wake;
 use loky_wire::Ticket;
 
@@ -23,6 +24,7 @@ use crate::front::{Buffer, Delivery, Front, TaskEnd};
 use crate::launcher::{LauncherProcess, Setup};
 use crate::report::{Breakage, CrashReport};
 use crate::segments::{Placed, TaskSegments};
+use crate::stacks::Stacks;
 
 /// While segments are free, the loop looks this often whether they have aged.
 const TRIM_INTERVAL_NS: u64 = 1_000_000_000;
@@ -55,6 +57,38 @@ pub(crate) struct TaskEntry {
     pub(crate) copying: bool,
     pub(crate) received: Option<Received>,
     pub(crate) report: Option<Arc<CrashReport>>,
+    /// What only tasks with options have.
+    pub(crate) watched: Option<Box<Watched>>,
+}
+
+/// What is kept of a task with options.
+pub(crate) struct Watched {
+    pub(crate) submitted_ns: u64,
+    /// The attempts that failed and were followed by another.
+    pub(crate) history: Vec<Arc<CrashReport>>,
+}
+
+impl TaskEntry {
+    /// Which attempt at it is under way: what was handed out and never began counts for none.
+    pub(crate) fn attempt(&self) -> u32 {
+        let failed = self
+            .watched
+            .as_ref()
+            .map_or(0, |watched| watched.history.len());
+        u32::try_from(failed).unwrap_or(u32::MAX).saturating_add(1)
+    }
+
+    /// A report with the attempts before it.
+    pub(crate) fn with_history(&self, report: Arc<CrashReport>) -> Arc<CrashReport> {
+        match &self.watched {
+            Some(watched) if !watched.history.is_empty() => {
+                let mut report = CrashReport::clone(&report);
+                report.history.clone_from(&watched.history);
+                Arc::new(report)
+            }
+            Some(_) | None => report,
+        }
+    }
 }
 
 /// How far the front is with describing the surroundings of workers.
@@ -100,6 +134,7 @@ pub(crate) struct State {
     pub(crate) reports: HashMap<WorkerId, Arc<CrashReport>>,
     pub(crate) initializer_failure: Option<Answer>,
     pub(crate) timer_at_ns: Option<u64>,
+    pub(crate) stacks: Stacks,
     /// The poll loop must look again: there are new descriptors, copies or earlier timers.
     pub(crate) stir: bool,
     pub(crate) phase: Phase,
@@ -140,6 +175,7 @@ impl State {
             reports: HashMap::new(),
             initializer_failure: None,
             timer_at_ns: None,
+            stacks: Stacks::default(),
             stir: false,
             phase: Phase::Open,
             resizing: false,
@@ -234,37 +270,45 @@ impl State {
         self.front.settle();
     }
 
-    /// Whether a worker has begun a task, by its ledger.
+    /// Whether a worker has begun a task.
     pub(crate) fn has_started(&self, task: TaskId) -> bool {
-        let Some(placement) = self.tasks.get(&task).and_then(|entry| entry.placement) else {
-            return false;
+        self.start_of(task).is_some()
+    }
+
+    /// Which worker has begun a task, and when, by its ledger.
+    pub(crate) fn start_of(&self, task: TaskId) -> Option<(WorkerId, u64)> {
+        let placement = self.tasks.get(&task)?.placement?;
+        let (ticket, channel) = (placement.ticket?, self.channels.get(&placement.worker)?);
+        let view = channel.ledger.view(ticket.slot).ok()?;
+        let runs =
+            view.generation == ticket.generation && view.state == loky_wire::SlotState::Running;
+        // The time is written after the claim; between the two it is now.
+        let started_ns = match view.started_ns {
+            0 => clock::monotonic_ns(),
+            started_ns => started_ns,
         };
-        let (Some(ticket), Some(channel)) =
-            (placement.ticket, self.channels.get(&placement.worker))
-        else {
-            return false;
-        };
-        channel.ledger.view(ticket.slot).is_ok_and(|view| {
-            view.generation == ticket.generation && view.state == loky_wire::SlotState::Running
-        })
+        runs.then_some((placement.worker, started_ns))
     }
 
     /// Orders a signal for the worker with this process id.
     pub(crate) fn signal(&mut self, pid: i32, signal: u32) -> bool {
-        let Some(worker) = self
+        let Some(channel) = self
             .channels
             .values()
             .find(|channel| channel.pid == pid && pid != 0)
         else {
             return false;
         };
-        let worker = worker.worker;
+        let worker = channel.worker;
         let Some(launcher) = &mut self.launcher else {
             return false;
         };
         let ordered = launcher.kill(worker, signal).is_ok();
         if let Some(channel) = self.channels.get_mut(&worker) {
             channel.note_signal(signal);
+            if signal == SIGINT.unsigned_abs() {
+                channel.interrupts.push_back(false);
+            }
         }
         ordered
     }
@@ -294,6 +338,7 @@ impl State {
             self.timer_at_ns,
             self.setup.give_up_at_ns,
             condemned,
+            self.next_stack_look_ns(),
             trim_at_ns,
         ]
         .into_iter()

@@ -59,6 +59,7 @@ type Variable = (OsString, Option<OsString>);
 pub struct Builder {
     workers: Option<usize>,
     idle_timeout: Option<Duration>,
+    start_timeout: Option<Duration>,
     on_crash: OnCrash,
     launcher: Launcher,
     tasks_per_worker_max: Option<u32>,
@@ -77,6 +78,7 @@ impl Builder {
         Self {
             workers: None,
             idle_timeout: None,
+            start_timeout: None,
             on_crash: OnCrash::default(),
             launcher: Launcher::default(),
             tasks_per_worker_max: None,
@@ -99,6 +101,13 @@ impl Builder {
     /// How long a worker may be without a task before it leaves; for ever, where nothing is said.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a worker may take from its process to its readiness, initializer included, before it is
+    /// killed and another one is tried; for ever, where nothing is said.
+    pub fn start_timeout(mut self, timeout: Duration) -> Self {
+        self.start_timeout = Some(timeout);
         self
     }
 
@@ -191,6 +200,7 @@ impl Builder {
                     OnCrash::Break => config::OnCrash::Break,
                 },
                 idle_timeout_ns: self.idle_timeout.map(nanoseconds),
+                start_timeout_ns: self.start_timeout.map(nanoseconds),
                 tasks_per_worker_max: self.tasks_per_worker_max,
                 restart_budget: config::RestartBudget::for_workers(worker_count(
                     self.worker_number(),
@@ -203,6 +213,7 @@ impl Builder {
             },
             command,
             segment_budget_bytes: self.segment_budget_bytes,
+            stack_signal: None,
             capture_stderr: self.capture_stderr,
         };
         let initializer = self.initializer;

@@ -82,6 +82,7 @@ fn work(seed: Seed, prepared: Result<(), Failure>) -> Result<i32, WorkerError> {
     let blob = worker.setup_bytes()?;
     if let Err(failure) = prepared.and_then(|()| Setup::take_up(&blob)) {
         worker.initializer_failed(&Outgoing {
+            retry_wanted: false,
             raised: true,
             stream: &failure.to_bytes(),
             buffers: &[],
@@ -128,6 +129,7 @@ fn run(worker: &mut Worker, task: &TaskIn) -> Result<(), WorkerError> {
 fn reply(worker: &mut Worker, task: &TaskIn, encoded: &Encoded) -> Result<(), WorkerError> {
     let buffers: Vec<&[u8]> = encoded.buffers.iter().map(Shared::bytes).collect();
     let outgoing = Outgoing {
+        retry_wanted: false,
         raised: false,
         stream: &encoded.stream,
         buffers: &buffers,
@@ -142,6 +144,7 @@ fn refuse(
     failure: &Failure,
 ) -> Result<(), WorkerError> {
     let outgoing = Outgoing {
+        retry_wanted: false,
         raised: true,
         stream: &failure.to_bytes(),
         buffers: &[],

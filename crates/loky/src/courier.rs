@@ -113,7 +113,10 @@ impl Front for Courier {
             Delivery::Broke(breakage) => drop(self.breakage.set(breakage)),
             Delivery::Stopped => self.order(Errand::End),
             // Plain memory, and news that nobody has asked for.
-            Delivery::Discarded(_) | Delivery::WorkerGone { .. } | Delivery::Notice(_) => {}
+            Delivery::Discarded(_)
+            | Delivery::WorkerGone { .. }
+            | Delivery::Slow { .. }
+            | Delivery::Notice(_) => {}
         }
     }
 }

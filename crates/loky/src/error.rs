@@ -30,7 +30,7 @@ pub enum Error {
     /// The pool was shut down before the task ended, or before it was submitted.
     #[error("the pool has been shut down")]
     Shutdown,
-    /// The task never ran, because it was cancelled.
+    /// The task was cancelled: it never ran, or was ended by force.
     #[error("the task was cancelled")]
     Cancelled,
     /// The result was not there in time. The task goes on.
@@ -181,11 +181,11 @@ impl Error {
                 Ok(failure) => Self::from_failure(failure),
                 Err(error) => Self::Decode(error),
             },
-            TaskEnd::Died(facts) => {
+            TaskEnd::Died(facts) | TaskEnd::TimedOut(facts) => {
                 Self::TerminatedWorker(Box::new(CrashReport::new(facts, Some(task))))
             }
             TaskEnd::Broken(breakage) => Self::broken(breakage, Some(task)),
-            TaskEnd::Cancelled => Self::Cancelled,
+            TaskEnd::Cancelled | TaskEnd::Expired { .. } => Self::Cancelled,
             TaskEnd::ShutDown => Self::Shutdown,
             TaskEnd::Undeliverable { errno } => Self::Resource {
                 what: "carry the task or its result",

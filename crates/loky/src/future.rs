@@ -25,7 +25,7 @@ pub enum TaskState {
     Pending,
     /// A worker runs it.
     Running,
-    /// It never ran, because it was cancelled.
+    /// It was cancelled: it never ran, or was ended by force.
     Cancelled,
     /// It has ended: with a value, or with any other error.
     Finished,
@@ -53,9 +53,18 @@ impl<T> TaskFuture<T> {
         }
     }
 
-    /// Withdraws the task; whether it never runs. One that a worker has begun goes on.
+    /// Withdraws the task; whether it never runs, or was ended before. One that a worker has begun
+    /// goes on: see [`cancel_by_force`](Self::cancel_by_force).
     pub fn cancel(&self) -> bool {
         self.state() == TaskState::Cancelled || self.inner.pool.cancel(self.id).unwrap_or(false)
+    }
+
+    /// Ends the task, also where a worker has begun it: that worker is killed and replaced, since
+    /// there is no other way to stop a function that does not want to. Whether there was anything to
+    /// end; the result is then [`Cancelled`](Error::Cancelled), unless it comes at this very moment.
+    pub fn cancel_by_force(&self) -> bool {
+        let ended = self.inner.pool.cancel_by_force(self.id, Duration::ZERO);
+        ended.unwrap_or(false)
     }
 
     /// Where the task is at the moment.

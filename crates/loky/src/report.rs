@@ -21,6 +21,8 @@ pub enum DeathCause {
     Exit(i32),
     /// The pool killed it.
     Killed,
+    /// It was not ready in time, and the pool killed it.
+    NotReady,
     /// It sent bytes that are no message, and was killed for that.
     Protocol,
     /// The process that makes the workers died, and it with that.
@@ -33,7 +35,9 @@ impl DeathCause {
             Cause::Oom => Self::OutOfMemory,
             Cause::Signal(number) => Self::Signal(number),
             Cause::Exit(code) => Self::Exit(code),
-            Cause::Killed => Self::Killed,
+            Cause::NotReady => Self::NotReady,
+            // This front asks for no deadline and no retry, and an end by force is no crash.
+            Cause::Killed | Cause::TimedOut | Cause::Cancelled | Cause::Raised => Self::Killed,
             Cause::Protocol => Self::Protocol,
             Cause::Zygote => Self::Zygote,
         }
@@ -43,7 +47,7 @@ impl DeathCause {
     pub fn signal(self) -> Option<&'static str> {
         match self {
             Self::Signal(number) => signal_name(number),
-            Self::Killed | Self::OutOfMemory => Some("SIGKILL"),
+            Self::Killed | Self::NotReady | Self::OutOfMemory => Some("SIGKILL"),
             Self::Exit(_) | Self::Protocol | Self::Zygote => None,
         }
     }
@@ -53,7 +57,7 @@ impl DeathCause {
         match self {
             Self::Signal(number) => Some(-number),
             Self::Exit(code) => Some(code),
-            Self::Killed | Self::OutOfMemory => Some(-9),
+            Self::Killed | Self::NotReady | Self::OutOfMemory => Some(-9),
             Self::Protocol | Self::Zygote => None,
         }
     }
@@ -67,6 +71,9 @@ impl DeathCause {
                 "Run fewer tasks at a time, make them smaller, or give the program more memory."
             }
             Self::Killed => "The task can be submitted again.",
+            Self::NotReady => {
+                "Look for what takes so long in the initializer, or give workers more time to start."
+            }
             Self::Protocol => "Look for code that writes to descriptors that it did not open.",
             Self::Zygote => "Look for what killed it; the tasks can be submitted again.",
             Self::Signal(_) => match self.signal() {
@@ -110,6 +117,7 @@ impl fmt::Display for DeathCause {
             Self::Killed => {
                 formatter.write_str("was ended by SIGKILL at the request of this program")
             }
+            Self::NotReady => formatter.write_str("was not ready in time, and was ended"),
             Self::Protocol => formatter.write_str("sent bytes that are no message, and was ended"),
             Self::Zygote => {
                 formatter.write_str("ended because the process that starts the workers died")

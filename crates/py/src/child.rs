@@ -204,6 +204,7 @@ impl Worker {
     fn initializer_failed(&self, py: Python<'_>, stream: &Bound<'_, PyAny>) -> PyResult<()> {
         self.with_outgoing(py, stream, &PyList::empty(py), |worker, stream, buffers| {
             worker.initializer_failed(&Outgoing {
+                retry_wanted: false,
                 raised: true,
                 stream,
                 buffers,
@@ -231,6 +232,11 @@ impl Worker {
 
     /// Answers a task. A second answer for the same is ignored. `OSError` where no segment can be
     /// had for a large answer: a smaller one may follow.
+    #[pyo3(signature = (task, attempt, raised, stream, buffers, retry_wanted=false))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one answer, as Python has them"
+    )]
     fn reply(
         &self,
         py: Python<'_>,
@@ -239,12 +245,14 @@ impl Worker {
         raised: bool,
         stream: &Bound<'_, PyAny>,
         buffers: &Bound<'_, PyList>,
+        retry_wanted: bool,
     ) -> PyResult<()> {
         self.with_outgoing(py, stream, buffers, |worker, stream, buffers| {
             worker.reply(
                 task,
                 attempt,
                 &Outgoing {
+                    retry_wanted,
                     raised,
                     stream,
                     buffers,

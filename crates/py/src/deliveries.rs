@@ -27,6 +27,12 @@ pub(crate) fn to_tuple(py: Python<'_>, delivery: Delivery) -> PyResult<Option<Bo
                 ("broken", task.0, breakage_dict(py, &breakage)?).into_pyobject(py)?
             }
             TaskEnd::Cancelled => (intern!(py, "cancelled"), task.0).into_pyobject(py)?,
+            TaskEnd::TimedOut(report) => {
+                ("timed_out", task.0, report_dict(py, &report)?).into_pyobject(py)?
+            }
+            TaskEnd::Expired { waited_ns } => {
+                ("expired", task.0, seconds(waited_ns)).into_pyobject(py)?
+            }
             TaskEnd::ShutDown => ("shutdown", task.0).into_pyobject(py)?,
             TaskEnd::Undeliverable { errno } => {
                 ("undeliverable", task.0, errno).into_pyobject(py)?
@@ -52,6 +58,12 @@ pub(crate) fn to_tuple(py: Python<'_>, delivery: Delivery) -> PyResult<Option<Bo
             report_dict(py, &report)?,
         )
             .into_pyobject(py)?,
+        Delivery::Slow {
+            task,
+            ran_ns,
+            pid,
+            stack,
+        } => ("slow", task.0, seconds(ran_ns), pid, stack).into_pyobject(py)?,
         Delivery::Notice(notice) => match notice {
             Notice::WorkerStoppedWithWork { reason } => {
                 ("notice", "worker_stopped", leave_name(reason)).into_pyobject(py)?
@@ -84,7 +96,7 @@ fn leave_name(reason: LeaveReason) -> &'static str {
     clippy::cast_precision_loss,
     reason = "seconds for people: 53 bits of nanoseconds are 104 days"
 )]
-fn seconds(ns: u64) -> f64 {
+pub(crate) fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
 }
 
@@ -101,6 +113,22 @@ fn report_dict<'py>(py: Python<'py>, report: &CrashReport) -> PyResult<Bound<'py
         }
         Cause::Protocol => ("protocol", None, None),
         Cause::Zygote => ("zygote", None, None),
+        Cause::TimedOut => (
+            "timeout",
+            report.signal.and_then(loky_engine::signal_name),
+            report.signal.map(|number| -number),
+        ),
+        Cause::NotReady => (
+            "start_timeout",
+            report.signal.and_then(loky_engine::signal_name),
+            report.signal.map(|number| -number),
+        ),
+        Cause::Cancelled => (
+            "cancelled",
+            report.signal.and_then(loky_engine::signal_name),
+            report.signal.map(|number| -number),
+        ),
+        Cause::Raised => ("raised", None, None),
     };
     dict.set_item("cause", cause)?;
     dict.set_item("signal", signal)?;
@@ -116,6 +144,14 @@ fn report_dict<'py>(py: Python<'py>, report: &CrashReport) -> PyResult<Bound<'py
         "python_stack",
         (!report.stack.is_empty()).then_some(report.stack.as_str()),
     )?;
+    if !report.history.is_empty() {
+        let attempts = report
+            .history
+            .iter()
+            .map(|attempt| report_dict(py, attempt))
+            .collect::<PyResult<Vec<_>>>()?;
+        dict.set_item("history", attempts)?;
+    }
     dict.set_item("evidence", report.evidence.as_slice())?;
     dict.set_item("stack_full", report.stack_full)?;
     dict.set_item("stderr_tail", report.stderr_tail.as_deref())?;
@@ -170,7 +206,8 @@ pub(crate) fn statistics_dict(
     statistics: Statistics,
 ) -> PyResult<Bound<'_, PyDict>> {
     let counts = named_counts!(statistics;
-        submitted, answered, cancelled, died, broken, shut_down, sent, released, requeued,
+        submitted, answered, cancelled, died, timed_out,
+        expired, retried, interrupts, broken, shut_down, sent, released, requeued,
         revokes, revokes_granted, revokes_refused, revokes_overtaken, replies_dropped,
         events_dropped, spawns_ordered, spawned, spawns_failed, spawns_abandoned, respawned,
         retired, retired_idle, recycled, workers_killed, workers_died, launchers_died,

@@ -32,6 +32,7 @@ mod _native {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("STACK_SIGNAL", loky_engine::STACK_SIGNAL)?;
         module.add("BUFFER_MIN", super::buffers::BUFFER_MIN_BYTES)
     }
 }

@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use loky_engine::config::{
-    CoreConfig, Launcher, LauncherCommand, OnCrash, PoolConfig, SEGMENT_BUDGET_BYTES,
+    CoreConfig, INTERRUPT_GRACE_NS, Launcher, LauncherCommand, OnCrash, PoolConfig,
+    SEGMENT_BUDGET_BYTES,
 };
 use loky_engine::front::{Buffer, Delivery, Front, Inbox, TaskPayload};
 use loky_engine::pool::Pool as EnginePool;
-use loky_engine::{ShutdownMode, TaskId};
+use loky_engine::{RetryBackoff, STACK_SIGNAL, ShutdownMode, TaskId, TaskOptions};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -41,7 +42,7 @@ pub(crate) struct Pool {
 #[pymethods]
 impl Pool {
     #[new]
-    #[pyo3(signature = (*, max_workers, executable, arguments, idle_timeout=None, on_crash="recover", launcher="zygote", max_tasks_per_worker=None, environment=None, capture_stderr=false))]
+    #[pyo3(signature = (*, max_workers, executable, arguments, idle_timeout=None, on_crash="recover", launcher="zygote", max_tasks_per_worker=None, start_timeout=None, grace=None, terminate_grace=None, environment=None, capture_stderr=false))]
     #[expect(clippy::too_many_arguments, reason = "each has a name of its own")]
     fn new(
         max_workers: u32,
@@ -51,6 +52,9 @@ impl Pool {
         on_crash: &str,
         launcher: &str,
         max_tasks_per_worker: Option<u32>,
+        start_timeout: Option<f64>,
+        grace: Option<f64>,
+        terminate_grace: Option<f64>,
         environment: Option<Vec<(OsString, OsString)>>,
         capture_stderr: bool,
     ) -> PyResult<Self> {
@@ -63,6 +67,12 @@ impl Pool {
             },
             idle_timeout_ns: idle_timeout.map(nanoseconds).transpose()?,
             tasks_per_worker_max: max_tasks_per_worker,
+            start_timeout_ns: start_timeout.map(nanoseconds).transpose()?,
+            interrupt_grace_ns: match grace {
+                Some(seconds) => nanoseconds(seconds)?,
+                None => INTERRUPT_GRACE_NS,
+            },
+            terminate_grace_ns: terminate_grace.map(nanoseconds).transpose()?,
             ..CoreConfig::default()
         };
         let launcher = match launcher {
@@ -82,6 +92,7 @@ impl Pool {
             launcher,
             command,
             segment_budget_bytes: SEGMENT_BUDGET_BYTES,
+            stack_signal: Some(STACK_SIGNAL),
             capture_stderr,
         };
         let engine = EnginePool::new(config, front);
@@ -97,17 +108,27 @@ impl Pool {
         py.detach(|| self.engine.prestart()).map_err(to_python)
     }
 
-    /// Accepts a task and answers its number.
-    fn submit(&self, py: Python<'_>, stream: &[u8], buffers: &Bound<'_, PyList>) -> PyResult<u64> {
+    /// Accepts a task and answers its number. `options` is what was asked for it: seconds that it
+    /// may run, seconds that it may wait, retries, whether to retry after a timeout, priority,
+    /// seconds after which it counts as slow.
+    #[pyo3(signature = (stream, buffers, options=None))]
+    fn submit(
+        &self,
+        py: Python<'_>,
+        stream: &[u8],
+        buffers: &Bound<'_, PyList>,
+        options: Option<OptionsTuple>,
+    ) -> PyResult<u64> {
         let mut held: Vec<Box<dyn Buffer>> = Vec::with_capacity(buffers.len());
         for buffer in buffers.iter() {
             held.push(Box::new(Exported::of(&buffer)?));
         }
+        let options = options.map(task_options).transpose()?;
         let mut payload = TaskPayload {
             stream: stream.to_vec(),
             buffers: held,
         };
-        if payload.buffers.is_empty() && stream.len() <= SMALL_BYTES {
+        if options.is_none() && payload.buffers.is_empty() && stream.len() <= SMALL_BYTES {
             // To let go of the interpreter costs more than a small task, and whoever takes it then
             // may keep it for milliseconds. Nobody who holds the pool's lock waits for it.
             match self.engine.try_submit(payload) {
@@ -116,7 +137,7 @@ impl Pool {
             }
         }
         let task = py
-            .detach(|| self.engine.submit(payload))
+            .detach(|| self.engine.submit_with(payload, options))
             .map_err(to_python)?;
         Ok(task.0)
     }
@@ -205,6 +226,36 @@ impl Pool {
             .map_err(to_python)
     }
 
+    /// Ends a task, also where it has begun; `grace` in seconds. False where it is over already.
+    fn cancel_by_force(&self, py: Python<'_>, task: u64, grace: f64) -> PyResult<bool> {
+        let grace = Duration::from_nanos(nanoseconds(grace)?);
+        py.detach(|| self.engine.cancel_by_force(TaskId(task), grace))
+            .map_err(to_python)
+    }
+
+    /// The stacks of the worker that runs a task; `None` where none does, or it cannot be had.
+    fn stack(&self, py: Python<'_>, task: u64) -> PyResult<Option<String>> {
+        py.detach(|| self.engine.stack(TaskId(task)))
+            .map_err(to_python)
+    }
+
+    /// The stacks of all workers: place, process id, task and seconds that it has been running (or
+    /// `None` twice), text.
+    fn stacks(&self, py: Python<'_>) -> PyResult<Vec<StackTuple>> {
+        let stacks = py.detach(|| self.engine.stacks()).map_err(to_python)?;
+        let tuples = stacks.into_iter().map(|stack| {
+            let (task, ran) = stack.task.unzip();
+            (
+                stack.process.index,
+                stack.process.pid,
+                task.map(|task| task.0),
+                ran.map(deliveries::seconds),
+                stack.text,
+            )
+        });
+        Ok(tuples.collect())
+    }
+
     /// What is known of the break, as the manager thread is told it; `None` while the pool is whole.
     fn breakage<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
         let breakage = self.engine.breakage();
@@ -272,6 +323,22 @@ impl Pool {
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         deliveries::statistics_dict(py, self.engine.statistics())
     }
+}
+
+type OptionsTuple = (Option<f64>, Option<f64>, u32, bool, i32, Option<f64>);
+type StackTuple = (u32, i32, Option<u64>, Option<f64>, String);
+
+fn task_options(options: OptionsTuple) -> PyResult<Box<TaskOptions>> {
+    let (timeout, queue_timeout, retries, retry_timeouts, priority, slow_after) = options;
+    Ok(Box::new(TaskOptions {
+        timeout_ns: timeout.map(nanoseconds).transpose()?,
+        queue_timeout_ns: queue_timeout.map(nanoseconds).transpose()?,
+        retries,
+        retry_timeouts,
+        retry_backoff: RetryBackoff::default(),
+        priority,
+        slow_after_ns: slow_after.map(nanoseconds).transpose()?,
+    }))
 }
 
 fn unknown(name: &str, got: &str, must: &str) -> PyErr {

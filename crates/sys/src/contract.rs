@@ -283,6 +283,8 @@ const _: () = {
     const _: fn(&CStr, u64) -> io::Result<OwnedFd> = crate::memory::growing_memfd;
     const _: fn(&CStr, &[u8]) -> io::Result<OwnedFd> = crate::memory::memfd_of;
     const _: fn(OwnedFd, usize) -> io::Result<Vec<u8>> = crate::memory::read_file;
+    const _: fn(OwnedFd, u64, usize) -> io::Result<Vec<u8>> = crate::memory::read_file_at;
+    const _: fn(OwnedFd) -> io::Result<()> = crate::memory::empty_file;
     const _: fn(OwnedFd) -> io::Result<u64> = crate::memory::file_len;
     const _: fn(OwnedFd) -> io::Result<bool> = crate::memory::is_sealed;
 

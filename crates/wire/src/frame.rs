@@ -81,7 +81,8 @@ impl Frame {
             | Kind::Spawned
             | Kind::SpawnFailed
             | Kind::Exited
-            | Kind::Unfit) => return Err(WireError::KindUnexpected { kind }),
+            | Kind::Unfit
+            | Kind::Signalled) => return Err(WireError::KindUnexpected { kind }),
         };
         let payload = Payload::decode(body, skip)?;
         segment_agrees(&header, payload.segment())?;
@@ -333,8 +334,8 @@ impl Body for ExitedBody {
             self.max_rss_bytes,
             self.user_ns,
             self.system_ns,
-            u64::from(self.killed_on_request) * EXITED_ON_REQUEST
-                | u64::from(self.passed_limit) * EXITED_PASSED_LIMIT,
+            (u64::from(self.killed_on_request) * EXITED_ON_REQUEST)
+                | (u64::from(self.passed_limit) * EXITED_PASSED_LIMIT),
         ] {
             out.extend_from_slice(&word.to_le_bytes());
         }

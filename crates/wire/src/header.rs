@@ -10,6 +10,8 @@ use crate::rules;
 pub const DONE_RAISED: u8 = 1;
 /// `flags` of a `Done` frame: reserved for a result that could not be encoded.
 pub const DONE_CANNOT_ENCODE: u8 = 2;
+/// `flags` of a `Done` frame: the exception is one after which the task is to be tried again.
+pub const DONE_RETRY: u8 = 4;
 /// `flags` of a `Spawn` frame: execute a fresh program instead of forking.
 pub const SPAWN_EXEC: u8 = 1;
 
@@ -51,11 +53,13 @@ pub enum Kind {
     Exited = 51,
     /// Zygote to parent: no more forking; workers are to be executed.
     Unfit = 52,
+    /// Zygote to parent: the signal that a `Kill` frame ordered has been sent, or found nobody.
+    Signalled = 53,
 }
 
 impl Kind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Task,
         Self::SegmentFreed,
         Self::Leave,
@@ -73,6 +77,7 @@ impl Kind {
         Self::SpawnFailed,
         Self::Exited,
         Self::Unfit,
+        Self::Signalled,
     ];
 
     /// The number on the wire.
@@ -100,6 +105,7 @@ impl Kind {
             50 => Self::SpawnFailed,
             51 => Self::Exited,
             52 => Self::Unfit,
+            53 => Self::Signalled,
             _ => return None,
         })
     }
@@ -138,9 +144,12 @@ impl Role {
             Kind::Spawn | Kind::Kill | Kind::Stop | Kind::Preload => {
                 matches!(self, Self::ParentToZygote)
             }
-            Kind::Hello | Kind::Spawned | Kind::SpawnFailed | Kind::Exited | Kind::Unfit => {
-                matches!(self, Self::ZygoteToParent)
-            }
+            Kind::Hello
+            | Kind::Spawned
+            | Kind::SpawnFailed
+            | Kind::Exited
+            | Kind::Unfit
+            | Kind::Signalled => matches!(self, Self::ZygoteToParent),
         }
     }
 }

@@ -24,6 +24,8 @@ pub use encode::{Body, encode, encode_body};
 pub use environment::{Variable, decode_environment, encode_environment};
 pub use error::{Field, WireError};
 pub use frame::{DoneBody, ExitedBody, Frame, SpawnBody, TaskBody};
-pub use header::{DONE_CANNOT_ENCODE, DONE_RAISED, Header, Kind, LeaveReason, Role, SPAWN_EXEC};
+pub use header::{
+    DONE_CANNOT_ENCODE, DONE_RAISED, DONE_RETRY, Header, Kind, LeaveReason, Role, SPAWN_EXEC,
+};
 pub use ledger::{LedgerWord, SlotState, Ticket};
 pub use payload::{Extent, Layout, Payload, PayloadRef, SegmentRef, Stream};

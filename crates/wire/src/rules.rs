@@ -4,7 +4,9 @@
 //! can build is a frame that the other end takes.
 
 use crate::error::{Field, WireError};
-use crate::header::{DONE_CANNOT_ENCODE, DONE_RAISED, Header, Kind, LeaveReason, SPAWN_EXEC};
+use crate::header::{
+    DONE_CANNOT_ENCODE, DONE_RAISED, DONE_RETRY, Header, Kind, LeaveReason, SPAWN_EXEC,
+};
 use crate::limits::{
     BODY_MAX, DONE_FIXED, EXITED_LEN, FDS_MAX, LEDGER_SLOTS, PAYLOAD_FIXED, SIGNAL_MAX, SPAWN_FDS,
     SPAWN_FIXED, TASK_FIXED,
@@ -67,7 +69,7 @@ const fn rule_of(kind: Kind) -> Rule {
         Kind::Ready | Kind::Hello => rule(About::Nobody, Aux::Pid, EMPTY),
         Kind::Done => carrying(
             (0, 1),
-            DONE_RAISED | DONE_CANNOT_ENCODE,
+            DONE_RAISED | DONE_CANNOT_ENCODE | DONE_RETRY,
             rule(About::Task, Aux::Slot, done_body),
         ),
         Kind::InitializerFailed => carrying(
@@ -82,7 +84,7 @@ const fn rule_of(kind: Kind) -> Rule {
             SPAWN_EXEC,
             rule(About::Worker, Aux::Any, (SPAWN_FIXED, BODY_MAX)),
         ),
-        Kind::Kill => rule(About::Worker, Aux::Signal, EMPTY),
+        Kind::Kill | Kind::Signalled => rule(About::Worker, Aux::Signal, EMPTY),
         Kind::Preload | Kind::Unfit => rule(About::Nobody, Aux::Zero, ANY),
         Kind::Spawned => rule(About::Worker, Aux::Pid, EMPTY),
         Kind::SpawnFailed => rule(About::Worker, Aux::Errno, EMPTY),

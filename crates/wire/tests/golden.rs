@@ -311,3 +311,10 @@ fn unfit_carries_its_reason() {
     let frame = received(Role::ZygoteToParent, &bytes_of(text));
     assert_eq!(frame.unfit_reason().unwrap(), "2 threads é");
 }
+
+#[test]
+fn signalled_carries_the_signal() {
+    let header = Header::for_worker(Kind::Signalled, 3, 2);
+    let text = include_str!("golden/signalled.hex");
+    assert_bare(Role::ZygoteToParent, text, header, &[]);
+}

@@ -128,7 +128,7 @@ fn header_fields_that_no_frame_from_a_worker_has_are_refused() {
         len: 16,
         ..Header::for_task(Kind::Done, 1, 1, 0)
     };
-    refused(done.with_flags(4), Field::Flags, 4);
+    refused(done.with_flags(8), Field::Flags, 8);
     refused(Header { len: 15, ..done }, Field::Len, 15);
 }
 

@@ -142,7 +142,8 @@ fn plain_frame(role: Role) -> BoxedStrategy<Vec<u8>> {
         Role::ZygoteToParent => prop_oneof![
             pid.clone().prop_map(bare(Kind::Hello)),
             (worker.clone(), pid.clone()).prop_map(about(Kind::Spawned)),
-            (worker, pid).prop_map(about(Kind::SpawnFailed)),
+            (worker.clone(), pid).prop_map(about(Kind::SpawnFailed)),
+            (worker, 1..=64_u32).prop_map(about(Kind::Signalled)),
             vec(any::<u8>(), 0..300).prop_map(bytes(Kind::Unfit)),
         ]
         .boxed(),

@@ -12,8 +12,8 @@ use loky_sys::poll::{Interest, poll};
 use loky_sys::{clock, descriptor, faults, lifeline, memory, process, signal};
 use loky_wire::ledger::LAST_WORDS_AT;
 use loky_wire::{
-    DONE_RAISED, DoneBody, Header, Kind, LeaveReason, PayloadRef, Role, SegmentRef, Ticket,
-    WireError, encode, encode_body,
+    DONE_RAISED, DONE_RETRY, DoneBody, Header, Kind, LeaveReason, PayloadRef, Role, SegmentRef,
+    Ticket, WireError, encode, encode_body,
 };
 
 use crate::channel::{Channel, Filled, Incoming, Written};
@@ -245,7 +245,8 @@ impl Worker {
                 | Kind::Spawned
                 | Kind::SpawnFailed
                 | Kind::Exited
-                | Kind::Unfit) => {
+                | Kind::Unfit
+                | Kind::Signalled) => {
                     return Err(WorkerError::Protocol {
                         kind,
                         what: "no business with a worker",
@@ -332,7 +333,8 @@ impl Worker {
             };
         };
         let run_ns = clock::monotonic_ns().saturating_sub(held.started_ns);
-        let flags = if outgoing.raised { DONE_RAISED } else { 0 };
+        let flags = if outgoing.raised { DONE_RAISED } else { 0 }
+            | if outgoing.retry_wanted { DONE_RETRY } else { 0 };
         let header = Header::for_task(Kind::Done, task, attempt, held.slot).with_flags(flags);
         self.answer(&header, outgoing, |header, payload, out| {
             encode_body(header, &DoneBody { run_ns, payload }, out)

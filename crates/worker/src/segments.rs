@@ -36,6 +36,8 @@ const STREAM_WITHOUT_SEGMENT_MAX: usize = BODY_MAX - 1024;
 pub struct Outgoing<'a> {
     /// It is an exception.
     pub raised: bool,
+    /// It is one after which the task is to be tried again.
+    pub retry_wanted: bool,
     /// The encoded bytes.
     pub stream: &'a [u8],
     /// The buffers that they refer to, in order.

@@ -222,6 +222,12 @@ impl Zygote {
                 // Whoever has just ended by itself must not be taken for one that was killed.
                 self.reap()?;
                 self.family.signal(header.task, header.aux.cast_signed());
+                // The end of whoever is killed tells of itself; other signals change nothing that
+                // the parent could see.
+                if header.aux.cast_signed() != signal::SIGKILL {
+                    let sent = Header::for_worker(Kind::Signalled, header.task, header.aux);
+                    self.say(&sent, &[])?;
+                }
             }
             Kind::Stop => self.begin_stop(),
             Kind::Preload => return Ok(Some(Order::Preload(incoming.frame.body))),
@@ -237,7 +243,8 @@ impl Zygote {
             | Kind::Spawned
             | Kind::SpawnFailed
             | Kind::Exited
-            | Kind::Unfit) => {
+            | Kind::Unfit
+            | Kind::Signalled) => {
                 return Err(WorkerError::Protocol {
                     kind,
                     what: "no business with a zygote",

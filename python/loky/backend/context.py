@@ -67,6 +67,9 @@ def get_context(method: str | None = None) -> "Any":
             UserWarning,
             stacklevel=2,
         )
+    own = _own_contexts.get(method)
+    if own is not None:
+        return own
     try:
         return standard._default_context.get_context(method)
     except ValueError:
@@ -160,6 +163,8 @@ class LokyInitMainContext(LokyContext):
     Process = LokyInitMainProcess
 
 
-standard._concrete_contexts.update(  # type: ignore[attr-defined]
-    loky=LokyContext(), loky_init_main=LokyInitMainContext()
-)
+_own_contexts = {"loky": LokyContext(), "loky_init_main": LokyInitMainContext()}
+
+for _name, _context in _own_contexts.items():
+    # joblib's own copy of loky announces contexts of the same names, and relies on them.
+    standard._concrete_contexts.setdefault(_name, _context)  # type: ignore[attr-defined]

@@ -46,9 +46,7 @@ def dump(
     get_loky_pickler()(file, reducers=reducers, protocol=protocol).dump(obj)
 
 
-def dumps(
-    obj: "Any", reducers: "Reducers | None" = None, protocol: int | None = None
-) -> memoryview:
+def dumps(obj: "Any", reducers: "Reducers | None" = None, protocol: int | None = None) -> memoryview:
     """Pickle an object with the current pickler; the bytes, as a buffer."""
     stream = BytesIO()
     dump(obj, stream, reducers, protocol)

@@ -7,11 +7,11 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use loky_core::{Effect, Event, Outcome, Pool, ShutdownMode, TaskId};
+use loky_core::{Effect, Event, Outcome, Pool, ShutdownMode, TaskId, TaskOptions};
 
 use crate::checkers::{Line, Panel};
 use crate::marks::Marks;
-use crate::profile::Profile;
+use crate::profile::{Profile, wishes as wishes_of};
 use crate::rng::Rng;
 use crate::world::{Move, World};
 
@@ -63,7 +63,7 @@ impl Driver {
     pub fn new(rng: Rng, profile: Profile) -> Self {
         Self {
             pool: Pool::new(profile.config.clone()),
-            world: World::new(),
+            world: World::new(profile.config.start_timeout_ns.is_some()),
             panel: Panel::new(&profile.config),
             marks: Marks::default(),
             rng,
@@ -143,10 +143,26 @@ impl Driver {
     }
 
     pub fn submit(&mut self) -> Result<(), Failure> {
+        let wishes = self.rng.per_mille(self.profile.wishes);
+        let options = wishes.then(|| Box::new(wishes_of(&mut self.rng)));
+        self.submit_with(options)
+    }
+
+    pub fn submit_with(&mut self, options: Option<Box<TaskOptions>>) -> Result<(), Failure> {
         self.last_task += 1;
-        self.tell(Event::TaskSubmitted {
-            task: TaskId(self.last_task),
-        })
+        let task = TaskId(self.last_task);
+        if let Some(options) = &options {
+            self.world.options.insert(task, **options);
+        }
+        self.tell(Event::TaskSubmitted { task, options })
+    }
+
+    /// The timer fires: what had been sent and answered by then has been told.
+    fn fire_timer(&mut self) -> Result<(), Failure> {
+        while let Some(earlier) = self.world.told_before_the_timer() {
+            self.take(earlier)?;
+        }
+        self.take(Move::FireTimer)
     }
 
     /// Makes a move that is possible, at random; otherwise lets the time pass to the timer.
@@ -164,10 +180,11 @@ impl Driver {
             Some(self.rng.pick(&moves))
         };
         self.moves = moves;
-        let Some(next) = next else {
-            return Ok(false);
-        };
-        self.take(next)?;
+        match next {
+            None => return Ok(false),
+            Some(Move::FireTimer) => self.fire_timer()?,
+            Some(next) => self.take(next)?,
+        }
         Ok(true)
     }
 
@@ -208,13 +225,13 @@ impl Driver {
             self.tell(event)?;
         }
         if self.rng.per_mille(self.profile.early_timer) {
-            self.tell(Event::TimerFired)?;
+            self.fire_timer()?;
         }
         if self.rng.per_mille(self.profile.jump_to_timer)
             && let Some(at_ns) = self.world.timer_at_ns()
         {
             self.world.now_ns = self.world.now_ns.max(at_ns);
-            self.take(Move::FireTimer)?;
+            self.fire_timer()?;
         }
         if self.rng.per_mille(self.profile.setup_failure) {
             let event = self.world.fail_setup();
@@ -234,7 +251,12 @@ impl Driver {
         if self.rng.per_mille(self.profile.cancel) {
             let back = self.rng.below(24);
             let task = TaskId((self.last_task + 2).saturating_sub(back));
-            self.tell(Event::CancelRequested { task })?;
+            let force = self.rng.per_mille(self.profile.force);
+            let grace_ns = self.rng.pick(&[0, 100_000]);
+            self.tell(Event::CancelRequested {
+                task,
+                force_grace_ns: force.then_some(grace_ns),
+            })?;
         }
         if self.rng.per_mille(self.profile.resize) {
             let workers = u32::try_from(1 + self.rng.below(7)).expect("small");

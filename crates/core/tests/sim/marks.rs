@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use loky_core::{BreakReason, Departure, Effect, Event, Notice, Outcome};
+use loky_core::{BreakReason, Departure, Effect, Event, KillReason, Notice, Outcome, Verdict};
 
 use crate::checkers::Line;
 
@@ -44,6 +44,19 @@ pub const EXPECTED: &[&str] = &[
     "timer set",
     "timer unset",
     "start",
+    "a task struck",
+    "timed out",
+    "expired",
+    "rested",
+    "interrupted for time",
+    "interrupted by force",
+    "interrupt delivered",
+    "terminated",
+    "killed for its task",
+    "killed before it was ready",
+    "told as slow",
+    "found started",
+    "found waiting",
 ];
 
 impl Marks {
@@ -52,6 +65,7 @@ impl Marks {
             Line::Told(_, event) => of_event(event),
             Line::Ordered(effect) => of_effect(effect),
             Line::Started { .. } => Some("start"),
+            Line::Struck { .. } => Some("a task struck"),
             Line::Rest { .. } => None,
         };
         if let Some(mark) = mark {
@@ -85,6 +99,14 @@ fn of_event(event: &Event) -> Option<&'static str> {
         Event::SpawnFailed { .. } => Some("spawn failed"),
         Event::LauncherDied => Some("launcher died"),
         Event::WorkerCondemned { .. } => Some("condemned"),
+        Event::TaskInspected {
+            started_ns: Some(_),
+            ..
+        } => Some("found started"),
+        Event::TaskInspected {
+            started_ns: None, ..
+        } => Some("found waiting"),
+        Event::InterruptDelivered { .. } => Some("interrupt delivered"),
         Event::TaskSubmitted { .. }
         | Event::CancelRequested { .. }
         | Event::WorkerSpawned { .. }
@@ -105,6 +127,8 @@ fn of_effect(effect: &Effect) -> Option<&'static str> {
             Outcome::Answered { .. } => "answered",
             Outcome::Cancelled => "cancelled",
             Outcome::Died { .. } => "died",
+            Outcome::TimedOut { .. } => "timed out",
+            Outcome::Expired => "expired",
             Outcome::Broken(_) => "broken",
             Outcome::ShutDown => "shut down",
         }),
@@ -130,10 +154,22 @@ fn of_effect(effect: &Effect) -> Option<&'static str> {
         Effect::DisarmTimer => Some("timer unset"),
         Effect::ResizeSettled => Some("resize settled"),
         Effect::Stopped => Some("stopped"),
+        Effect::InterruptWorker { verdict, .. } => Some(match verdict {
+            Verdict::TimedOut => "interrupted for time",
+            Verdict::Cancelled => "interrupted by force",
+        }),
+        Effect::TerminateWorker { .. } => Some("terminated"),
+        Effect::RestTask { .. } => Some("rested"),
+        Effect::TellSlow { .. } => Some("told as slow"),
+        Effect::KillWorker { why, .. } => match why {
+            KillReason::Task(_) => Some("killed for its task"),
+            KillReason::NotReady => Some("killed before it was ready"),
+            KillReason::Ending | KillReason::Condemned => None,
+        },
         Effect::SpawnWorker { .. }
         | Effect::SendTask { .. }
+        | Effect::InspectTask { .. }
         | Effect::RevokeTask { .. }
-        | Effect::AskToLeave { .. }
-        | Effect::KillWorker { .. } => None,
+        | Effect::AskToLeave { .. } => None,
     }
 }

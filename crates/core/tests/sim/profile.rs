@@ -1,7 +1,7 @@
 //! What a seed turns on: the pool's configuration, and how likely each fault is. Every fault is
 //! off in about half of the runs, so that each is also seen without the noise of the others.
 
-use loky_core::{Backoff, Config, OnCrash, RestartBudget};
+use loky_core::{Backoff, Config, OnCrash, RestartBudget, RetryBackoff, TaskOptions};
 
 use crate::rng::Rng;
 
@@ -38,6 +38,18 @@ pub struct Profile {
     pub own_word: u32,
     /// Of a worker to die in the middle of something.
     pub crash: u32,
+    /// Of a task to come with wishes.
+    pub wishes: u32,
+    /// Of a task with a deadline to run for ever.
+    pub hang: u32,
+    /// Of an interrupt to be ignored.
+    pub deaf: u32,
+    /// Of a task that may be repeated to ask for it.
+    pub raise: u32,
+    /// Of a cancellation to be by force.
+    pub force: u32,
+    /// Of a worker never to become ready, where that has a limit.
+    pub start_hang: u32,
 }
 
 impl Profile {
@@ -66,6 +78,12 @@ impl Profile {
             memory_growth: 0,
             own_word: 0,
             crash: 0,
+            wishes: 0,
+            hang: 0,
+            deaf: 0,
+            raise: 0,
+            force: 0,
+            start_hang: 0,
         }
     }
 
@@ -93,6 +111,12 @@ impl Profile {
         calm.memory_growth = sometimes(rng, &[10, 200]);
         calm.own_word = if rng.below(4) == 0 { 10 } else { 0 };
         calm.crash = sometimes(rng, &[2, 20, 100]);
+        calm.wishes = sometimes(rng, &[50, 400, 1_000]);
+        calm.hang = sometimes(rng, &[20, 200]);
+        calm.deaf = sometimes(rng, &[100, 900]);
+        calm.raise = sometimes(rng, &[100, 600]);
+        calm.force = sometimes(rng, &[200, 800]);
+        calm.start_hang = if rng.below(6) == 0 { 100 } else { 0 };
         calm
     }
 
@@ -102,6 +126,22 @@ impl Profile {
         calm.tick_ns = self.tick_ns;
         calm.run_ns = self.run_ns;
         calm
+    }
+}
+
+/// Wishes for a task, of every kind.
+pub fn wishes(rng: &mut Rng) -> TaskOptions {
+    TaskOptions {
+        timeout_ns: rng.pick(&[None, Some(50_000), Some(2_000_000), Some(40_000_000)]),
+        queue_timeout_ns: rng.pick(&[None, None, Some(0), Some(300_000), Some(9_000_000)]),
+        retries: rng.pick(&[0, 0, 1, 3]),
+        retry_timeouts: rng.below(4) == 0,
+        retry_backoff: RetryBackoff {
+            first_ns: rng.pick(&[0, 100_000]),
+            max_ns: 2_000_000,
+        },
+        priority: rng.pick(&[0, 0, 1, 5, -3]),
+        slow_after_ns: rng.pick(&[None, None, Some(20_000), Some(1_000_000)]),
     }
 }
 
@@ -143,5 +183,8 @@ fn config(rng: &mut Rng) -> Config {
             max_ns: rng.pick(&[100_000, 10_000_000]),
             tries_max: rng.pick(&[1, 3, 50]),
         },
+        start_timeout_ns: rng.pick(&[None, Some(300_000), Some(20_000_000)]),
+        interrupt_grace_ns: rng.pick(&[0, 40_000, 3_000_000]),
+        terminate_grace_ns: rng.pick(&[None, Some(0), Some(200_000)]),
     }
 }

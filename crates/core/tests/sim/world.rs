@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use loky_core::{Attempt, Effect, Event, LeaveReason, TaskId, WorkerId};
+use loky_core::{Attempt, Effect, Event, KillReason, LeaveReason, TaskId, TaskOptions, WorkerId};
 
 use crate::checkers::Line;
 use crate::profile::Profile;
@@ -23,7 +23,8 @@ enum Frame {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Slot {
     attempt: Attempt,
-    claimed: bool,
+    /// When it was claimed.
+    claimed_ns: Option<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +34,8 @@ enum Stage {
     Initializing,
     Idle,
     Running(TaskId, Attempt),
+    /// Runs and will not end by itself.
+    Hanging(TaskId, Attempt),
     /// Said that it leaves; exits next.
     Parting,
     Dead,
@@ -48,6 +51,13 @@ struct Process {
     inbox: VecDeque<Frame>,
     slots: BTreeMap<TaskId, Slot>,
     kill_ordered: bool,
+    /// It was ordered for the sake of a task.
+    kill_is_for_task: bool,
+    terminate_ordered: bool,
+    /// Interrupts that the launcher has not sent yet.
+    interrupts: u32,
+    /// It will never be ready.
+    stuck: bool,
     /// The engine still reads what it says.
     heard: bool,
     has_worked: bool,
@@ -59,6 +69,8 @@ pub enum Move {
     LauncherActs(WorkerId),
     WorkerActs(WorkerId),
     KillStrikes(WorkerId),
+    InterruptStrikes(WorkerId),
+    TerminateStrikes(WorkerId),
     ReadControl,
     ReadChannel(WorkerId),
     ReadExit(WorkerId),
@@ -80,10 +92,14 @@ pub struct World {
     /// Replies that have been read, to be read again.
     read: Vec<Event>,
     gone: Vec<WorkerId>,
+    /// What was asked for the tasks for which anything was.
+    pub options: BTreeMap<TaskId, TaskOptions>,
+    /// A worker may take for ever to be ready: somebody looks after that.
+    starts_may_hang: bool,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub fn new(starts_may_hang: bool) -> Self {
         Self {
             now_ns: 0,
             processes: BTreeMap::new(),
@@ -93,6 +109,8 @@ impl World {
             launcher_dead: false,
             read: Vec::new(),
             gone: Vec::new(),
+            options: BTreeMap::new(),
+            starts_may_hang,
         }
     }
 
@@ -105,11 +123,23 @@ impl World {
             if !made && !self.launcher_dead {
                 moves.push(Move::LauncherActs(id));
             }
-            let waits = process.stage == Stage::Idle && process.inbox.is_empty();
+            let waits = match process.stage {
+                Stage::Idle => process.inbox.is_empty(),
+                Stage::Hanging(..) => true,
+                Stage::Initializing => process.stuck,
+                Stage::Ordered | Stage::Running(..) | Stage::Parting | Stage::Dead => false,
+            };
             if alive && !waits {
                 moves.push(Move::WorkerActs(id));
             }
-            if alive && process.kill_ordered {
+            // The launcher sends signals in the order in which they were ordered.
+            if process.interrupts > 0 {
+                if !self.launcher_dead {
+                    moves.push(Move::InterruptStrikes(id));
+                }
+            } else if alive && process.terminate_ordered {
+                moves.push(Move::TerminateStrikes(id));
+            } else if alive && process.kill_ordered {
                 moves.push(Move::KillStrikes(id));
             }
             if !process.channel.is_empty() {
@@ -147,7 +177,22 @@ impl World {
         match next {
             Move::LauncherActs(id) => self.launcher_acts(id, rng, profile),
             Move::WorkerActs(id) => return (None, self.worker_acts(id, rng, profile)),
-            Move::KillStrikes(id) => self.kill(id),
+            Move::KillStrikes(id) => {
+                let line = self.struck(id, |process| process.kill_is_for_task);
+                self.kill(id);
+                return (None, line);
+            }
+            Move::InterruptStrikes(id) => return (None, self.interrupt(id, rng, profile)),
+            Move::TerminateStrikes(id) => {
+                let line = self.struck(id, |_| true);
+                if let Some(process) = self.processes.get_mut(&id) {
+                    process.terminate_ordered = false;
+                }
+                if rng.below(3) > 0 {
+                    self.kill(id);
+                }
+                return (None, line);
+            }
             Move::ReadControl => return (self.read_control(), None),
             Move::ReadChannel(id) => return (self.read_channel(id), None),
             Move::ReadExit(id) => return (self.read_exit(id, rng), None),
@@ -173,18 +218,20 @@ impl World {
             });
         } else if let Some(process) = self.processes.get_mut(&id) {
             process.stage = Stage::Initializing;
+            process.stuck = self.starts_may_hang && rng.per_mille(profile.start_hang);
             self.control.push_back(Event::WorkerSpawned { worker: id });
         }
     }
 
     fn worker_acts(&mut self, id: WorkerId, rng: &mut Rng, profile: &Profile) -> Option<Line> {
+        let now_ns = self.now_ns;
         let process = self.processes.get_mut(&id)?;
         if rng.per_mille(profile.crash) {
             process.stage = Stage::Dead;
             return None;
         }
         match process.stage {
-            Stage::Ordered | Stage::Dead => None,
+            Stage::Ordered | Stage::Hanging(..) | Stage::Dead => None,
             Stage::Initializing => {
                 if rng.per_mille(profile.initializer_failure) {
                     process
@@ -197,14 +244,21 @@ impl World {
                 }
                 None
             }
-            Stage::Idle => process.take_up(id, rng, profile),
+            Stage::Idle => process.take_up(id, now_ns, rng, profile),
             Stage::Running(task, attempt) => {
+                let options = self.options.get(&task).copied().unwrap_or_default();
+                if options.timeout_ns.is_some() && rng.per_mille(profile.hang) {
+                    process.stage = Stage::Hanging(task, attempt);
+                    return None;
+                }
                 let run_ns = rng.below(profile.run_ns);
+                let retry_wanted = options.retries > 0 && rng.per_mille(profile.raise);
                 let reply = Event::TaskFinished {
                     worker: id,
                     task,
                     attempt,
                     run_ns,
+                    retry_wanted,
                 };
                 process.channel.push_back(reply);
                 process.stage = Stage::Idle;
@@ -227,10 +281,57 @@ impl World {
         }
     }
 
+    /// What a signal meets that was sent for the sake of a task.
+    fn struck(&self, id: WorkerId, counts: impl Fn(&Process) -> bool) -> Option<Line> {
+        let process = self.processes.get(&id).filter(|process| counts(process))?;
+        match process.stage {
+            Stage::Running(task, _) | Stage::Hanging(task, _) => {
+                Some(Line::Struck { worker: id, task })
+            }
+            Stage::Ordered | Stage::Initializing | Stage::Idle | Stage::Parting | Stage::Dead => {
+                None
+            }
+        }
+    }
+
+    /// The launcher sends an interrupt and says so; the worker may end its task by it.
+    fn interrupt(&mut self, id: WorkerId, rng: &mut Rng, profile: &Profile) -> Option<Line> {
+        let line = self.struck(id, |_| true);
+        let process = self.processes.get_mut(&id)?;
+        process.interrupts -= 1;
+        self.control
+            .push_back(Event::InterruptDelivered { worker: id });
+        if let Stage::Running(task, attempt) | Stage::Hanging(task, attempt) = process.stage
+            && !rng.per_mille(profile.deaf)
+        {
+            process.channel.push_back(Event::TaskFinished {
+                worker: id,
+                task,
+                attempt,
+                run_ns: rng.below(profile.run_ns),
+                retry_wanted: rng.below(2) == 0,
+            });
+            process.stage = Stage::Idle;
+            process.has_worked = true;
+        }
+        line
+    }
+
+    /// Something that is told before the timer, if there is anything left.
+    pub fn told_before_the_timer(&self) -> Option<Move> {
+        let mut channels = self.processes.iter();
+        let unread = channels.find(|(_, process)| !process.channel.is_empty());
+        match unread {
+            Some((&id, _)) => Some(Move::ReadChannel(id)),
+            None if self.answers.is_empty() => None,
+            None => Some(Move::ReadAnswer),
+        }
+    }
+
     /// Every worker that runs a task dies in the middle of it.
     pub fn kill_running(&mut self) {
         for process in self.processes.values_mut() {
-            if matches!(process.stage, Stage::Running(..)) {
+            if matches!(process.stage, Stage::Running(..) | Stage::Hanging(..)) {
                 process.stage = Stage::Dead;
             }
         }
@@ -249,6 +350,7 @@ impl World {
             let Some(process) = self.processes.get_mut(&id) else {
                 continue;
             };
+            process.interrupts = 0;
             if lose && unsaid && process.stage == Stage::Initializing {
                 process.stage = Stage::Ordered;
                 self.control
@@ -288,7 +390,10 @@ impl World {
     fn read_exit(&mut self, id: WorkerId, rng: &mut Rng) -> Option<Event> {
         let process = self.processes.remove(&id)?;
         self.gone.push(id);
-        let claimed = process.slots.iter().filter(|(_, slot)| slot.claimed);
+        let claimed = process
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.claimed_ns.is_some());
         let mut started: Vec<TaskId> = claimed.map(|(&task, _)| task).collect();
         // Numbers of tasks that this worker does not hold must do no harm.
         let foreign = TaskId(rng.below(60));
@@ -396,12 +501,19 @@ impl World {
         if self.holds(worker, task, attempt) {
             return None;
         }
-        Some(match rng.below(3) {
+        Some(match rng.below(4) {
+            3 => Event::TaskInspected {
+                worker,
+                task,
+                attempt,
+                started_ns: Some(0),
+            },
             0 => Event::TaskFinished {
                 worker,
                 task,
                 attempt,
                 run_ns: 1,
+                retry_wanted: false,
             },
             1 => Event::RevokeAnswered {
                 worker,
@@ -439,7 +551,7 @@ impl World {
         }
         let again = matches!(
             event,
-            Event::RevokeAnswered { .. } | Event::WorkerReady { .. }
+            Event::RevokeAnswered { .. } | Event::WorkerReady { .. } | Event::TaskInspected { .. }
         );
         again.then_some(event)
     }
@@ -464,7 +576,7 @@ impl World {
                 let process = self.process(*worker)?;
                 let slot = Slot {
                     attempt: *attempt,
-                    claimed: false,
+                    claimed_ns: None,
                 };
                 process.inbox.push_back(Frame::Task(*task, *attempt));
                 let taken = process.slots.insert(*task, slot);
@@ -482,8 +594,35 @@ impl World {
                 self.process(*worker)?.inbox.push_back(Frame::Leave);
                 Ok(())
             }
-            Effect::KillWorker { worker } => {
-                self.process(*worker)?.kill_ordered = true;
+            Effect::InspectTask {
+                worker,
+                task,
+                attempt,
+            } => {
+                let slots = self.processes.get(worker).map(|process| &process.slots);
+                let slot = slots
+                    .and_then(|slots| slots.get(task))
+                    .filter(|slot| slot.attempt == *attempt);
+                self.answers.push_back(Event::TaskInspected {
+                    worker: *worker,
+                    task: *task,
+                    attempt: *attempt,
+                    started_ns: slot.and_then(|slot| slot.claimed_ns),
+                });
+                Ok(())
+            }
+            Effect::InterruptWorker { worker, .. } => {
+                self.process(*worker)?.interrupts += 1;
+                Ok(())
+            }
+            Effect::TerminateWorker { worker } => {
+                self.process(*worker)?.terminate_ordered = true;
+                Ok(())
+            }
+            Effect::KillWorker { worker, why } => {
+                let process = self.process(*worker)?;
+                process.kill_ordered = true;
+                process.kill_is_for_task = matches!(why, KillReason::Task(_));
                 Ok(())
             }
             Effect::ArmTimer { at_ns } => {
@@ -498,6 +637,8 @@ impl World {
             | Effect::WorkerGone { .. }
             | Effect::BreakPool { .. }
             | Effect::Notify { .. }
+            | Effect::RestTask { .. }
+            | Effect::TellSlow { .. }
             | Effect::ResizeSettled
             | Effect::Stopped => Ok(()),
         }
@@ -525,7 +666,7 @@ impl World {
         let slot = slot.ok_or(format!(
             "{task} {attempt:?} is not in the ledger of {worker}"
         ))?;
-        let revoked = !slot.claimed;
+        let revoked = slot.claimed_ns.is_none();
         if revoked {
             process.slots.remove(&task);
         }
@@ -547,13 +688,23 @@ impl Process {
             inbox: VecDeque::new(),
             slots: BTreeMap::new(),
             kill_ordered: false,
+            kill_is_for_task: false,
+            terminate_ordered: false,
+            interrupts: 0,
+            stuck: false,
             heard: true,
             has_worked: false,
         }
     }
 
     /// Reads the next frame, or leaves by its own word between two tasks.
-    fn take_up(&mut self, id: WorkerId, rng: &mut Rng, profile: &Profile) -> Option<Line> {
+    fn take_up(
+        &mut self,
+        id: WorkerId,
+        now_ns: u64,
+        rng: &mut Rng,
+        profile: &Profile,
+    ) -> Option<Line> {
         let own_word = rng.per_mille(profile.own_word);
         if own_word || (self.has_worked && rng.per_mille(profile.memory_growth)) {
             let reason = if own_word {
@@ -581,12 +732,13 @@ impl Process {
                     .slots
                     .get_mut(&task)
                     .filter(|slot| slot.attempt == attempt)?;
-                slot.claimed = true;
+                slot.claimed_ns = Some(now_ns);
                 self.stage = Stage::Running(task, attempt);
                 Some(Line::Started {
                     task,
                     worker: id,
                     attempt,
+                    at_ns: now_ns,
                 })
             }
         }

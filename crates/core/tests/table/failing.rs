@@ -198,7 +198,7 @@ fn a_raising_initializer_breaks_the_pool_in_both_modes() {
 #[test]
 fn a_condemned_worker_is_killed_deaf_and_then_dead() {
     let mut hand = Hand::busy(config(1));
-    hand.expect(condemned(1), [kill(1)]);
+    hand.expect(condemned(1), [kill_condemned(1)]);
     assert_eq!(hand.pool.workers_alive(), 0);
     hand.expect(finished(1, 2, 1), []);
     hand.expect(condemned(1), []);
@@ -215,7 +215,7 @@ fn a_condemned_worker_is_killed_deaf_and_then_dead() {
 #[test]
 fn break_a_condemned_worker_breaks_the_pool_when_it_is_over() {
     let mut hand = Hand::busy(breaking(1));
-    hand.expect(condemned(1), [kill(1)]);
+    hand.expect(condemned(1), [kill_condemned(1)]);
     hand.expect(
         exited(1, [2]),
         [

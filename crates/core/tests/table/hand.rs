@@ -2,8 +2,8 @@
 //! may be sent besides.
 
 use loky_core::{
-    Attempt, BreakReason, Config, Departure, Effect, Event, LeaveReason, Notice, OnCrash, Outcome,
-    Pool, ShutdownMode, TaskId, WorkerId,
+    Attempt, BreakReason, Config, Departure, Effect, Event, KillReason, LeaveReason, Notice,
+    OnCrash, Outcome, Pool, ShutdownMode, TaskId, WorkerId,
 };
 
 /// A pool and the time.
@@ -88,11 +88,17 @@ pub fn breaking(workers: u32) -> Config {
 }
 
 pub fn submitted(task: u64) -> Event {
-    Event::TaskSubmitted { task: TaskId(task) }
+    Event::TaskSubmitted {
+        task: TaskId(task),
+        options: None,
+    }
 }
 
 pub fn cancelled(task: u64) -> Event {
-    Event::CancelRequested { task: TaskId(task) }
+    Event::CancelRequested {
+        task: TaskId(task),
+        force_grace_ns: None,
+    }
 }
 
 pub fn answered(worker: u64, task: u64, attempt: u32, revoked: bool) -> Event {
@@ -139,6 +145,7 @@ pub fn finished_after(worker: u64, task: u64, attempt: u32, run_ns: u64) -> Even
         task: TaskId(task),
         attempt: Attempt(attempt),
         run_ns,
+        retry_wanted: false,
     }
 }
 
@@ -200,8 +207,17 @@ pub fn ask(worker: u64) -> Effect {
 }
 
 pub fn kill(worker: u64) -> Effect {
+    kill_for(worker, KillReason::Ending)
+}
+
+pub fn kill_condemned(worker: u64) -> Effect {
+    kill_for(worker, KillReason::Condemned)
+}
+
+pub fn kill_for(worker: u64, why: KillReason) -> Effect {
     Effect::KillWorker {
         worker: WorkerId(worker),
+        why,
     }
 }
 

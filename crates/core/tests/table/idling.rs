@@ -112,7 +112,7 @@ fn the_last_idle_worker_takes_the_timer_along() {
 fn a_task_that_comes_back_when_everybody_has_idled_away_brings_one_back() {
     let mut hand = Hand::warm(idling(2, 100));
     hand.expect(submitted(2), [send(1, 2, 1)]);
-    hand.expect(condemned(1), [kill(1)]);
+    hand.expect(condemned(1), [kill_condemned(1)]);
     hand.expect(resized(1), []);
     hand.now_ns = 100;
     hand.expect(Event::TimerFired, [ask(2)]);

@@ -8,6 +8,7 @@ mod failing;
 mod hand;
 mod idling;
 mod leaving;
+mod options;
 mod prefetching;
 mod resizing;
 mod spawning;

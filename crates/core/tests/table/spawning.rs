@@ -104,7 +104,7 @@ fn a_worker_condemned_before_it_exists_is_killed_as_soon_as_it_does() {
     let mut hand = Hand::new(config(1));
     hand.expect(submitted(1), [spawn(1, 0)]);
     hand.expect(condemned(1), []);
-    hand.expect(spawned(1), [kill(1)]);
+    hand.expect(spawned(1), [kill_condemned(1)]);
     hand.expect(ready(1), []);
     hand.expect(
         exited(1, []),

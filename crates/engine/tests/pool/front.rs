@@ -61,6 +61,7 @@ fn worker(seed: Seed) -> ! {
     let setup = or_exit(worker.setup_bytes());
     if setup == b"fail" {
         let outgoing = Outgoing {
+            retry_wanted: false,
             raised: true,
             stream: b"no luck",
             buffers: &[],
@@ -153,6 +154,7 @@ fn reply(worker: &mut Worker, task: &TaskIn, raised: bool, stream: &[u8], buffer
         task.task,
         task.attempt,
         &Outgoing {
+            retry_wanted: false,
             raised,
             stream,
             buffers,

@@ -27,6 +27,7 @@ pub struct Owner {
     ends: HashMap<TaskId, TaskEnd>,
     pub broke: usize,
     gone: usize,
+    pub slow: Vec<(TaskId, String)>,
     pub stopped: bool,
     setup: Option<Vec<u8>>,
     witness: File,
@@ -69,6 +70,7 @@ impl Setting {
                 environment: None,
             },
             segment_budget_bytes: 1 << 30,
+            stack_signal: None,
             capture_stderr: false,
         }
     }
@@ -95,6 +97,7 @@ impl Owner {
             ends: HashMap::new(),
             broke: 0,
             gone: 0,
+            slow: Vec::new(),
             stopped: false,
             setup: Some(b"good".to_vec()),
             witness: File::from(OwnedFd::from(reader)),
@@ -162,6 +165,7 @@ impl Owner {
             Delivery::Broke(_) => self.broke += 1,
             Delivery::Stopped => self.stopped = true,
             Delivery::WorkerGone { .. } => self.gone += 1,
+            Delivery::Slow { task, stack, .. } => self.slow.push((task, stack)),
             Delivery::Discarded(_) | Delivery::Notice(_) => {}
         }
     }
@@ -245,6 +249,8 @@ pub fn name(end: &TaskEnd) -> &'static str {
         TaskEnd::Died(_) => "died",
         TaskEnd::Broken(_) => "broken",
         TaskEnd::Cancelled => "cancelled",
+        TaskEnd::TimedOut(_) => "timed out",
+        TaskEnd::Expired { .. } => "expired",
         TaskEnd::ShutDown => "shut down",
         TaskEnd::Undeliverable { .. } => "undeliverable",
     }

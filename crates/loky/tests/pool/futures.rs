@@ -10,7 +10,7 @@ use std::time::Duration;
 use loky::{Error, TaskFuture, TaskState};
 
 use crate::Test;
-use crate::stage::{Gate, PATIENCE, Setting, end, value};
+use crate::stage::{Gate, PATIENCE, Setting, end, is_alive, value};
 use crate::tasks::{double, wait_at};
 
 pub const TESTS: &[Test] = &[
@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = &[
     ("the_last_waker_is_woken", last_waker),
     ("a_task_that_has_not_begun_is_cancelled", cancelled),
     ("a_task_that_has_begun_is_not_cancelled", not_cancelled),
+    ("a_task_that_has_begun_is_cancelled_by_force", by_force),
     ("a_state_is_told", states),
     ("several_threads_wait_for_one_result", several_waiters),
     ("a_waker_may_use_the_pool", waker_uses_the_pool),
@@ -129,6 +130,22 @@ fn not_cancelled(setting: Setting) {
     drop(arrived);
     value(&running);
     assert!(!running.cancel(), "it has ended");
+    pool.shutdown().unwrap();
+}
+
+fn by_force(setting: Setting) {
+    let pool = setting.pool(1);
+    let gate = Gate::new();
+    let running = pool.submit(wait_at::call(gate.name())).unwrap();
+    let next = pool.submit(double::call(1)).unwrap();
+    let arrived = gate.arrival();
+    assert!(running.cancel_by_force());
+    assert!(matches!(end(&running), Err(Error::Cancelled)));
+    assert_eq!(running.state(), TaskState::Cancelled);
+    assert_eq!(value(&next), 2, "the others go on");
+    assert!(!is_alive(arrived.pid));
+    assert!(!running.cancel_by_force(), "it has ended");
+    assert!(!pool.is_broken());
     pool.shutdown().unwrap();
 }
 

@@ -184,6 +184,15 @@ pub const ROWS: &[Row] = &[
             .then_some(())
         });
     }),
+    row(
+        "an-idle-worker-is-interrupted",
+        "INTERRUPTED_IDLE",
+        |stage| {
+            let worker = value(&stage.pool.submit(pid::call()).unwrap());
+            process::kill(worker, libc::SIGINT).unwrap();
+            assert_eq!(value(&stage.pool.submit(pid::call()).unwrap()), worker);
+        },
+    ),
     alone(row("every-worker-dies-at-once", "FRUITLESS", |stage| {
         let pool = stage.setting.builder(2).on_crash(stage.on_crash);
         let pool = pool

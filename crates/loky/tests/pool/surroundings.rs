@@ -1,11 +1,12 @@
 //! What workers find around them: environment, directory, what was loaded before.
 
-use loky::{BreakCause, Error};
+use loky::{BreakCause, DeathCause, Error};
 
 use crate::Test;
-use crate::stage::{Setting, end, value, zygote_pid};
+use crate::stage::{Gate, Setting, end, value, zygote_pid};
 use crate::tasks::{
-    directory, double, panics, parent_pid, pid, prepared, prepares, prepares_with, variable, words,
+    directory, double, panics, parent_pid, pid, prepared, prepares, prepares_with, variable,
+    wait_at, words,
 };
 
 pub const TESTS: &[Test] = &[
@@ -20,6 +21,10 @@ pub const TESTS: &[Test] = &[
     (
         "an_initializer_that_panics_breaks_the_pool",
         failing_initializer,
+    ),
+    (
+        "a_worker_that_does_not_start_in_time_is_killed",
+        start_timeout,
     ),
     ("a_preload_that_panics_breaks_the_pool", failing_preload),
     ("large_buffers_of_an_initializer_are_refused", refused),
@@ -136,6 +141,21 @@ fn failing_initializer(setting: Setting) {
     };
     assert!(message.starts_with("no luck, at "), "{message}");
     assert!(!backtrace.is_empty());
+}
+
+fn start_timeout(setting: Setting) {
+    let gate = Gate::new();
+    let pool = setting
+        .builder(1)
+        .initializer(wait_at::call(gate.name()))
+        .start_timeout(std::time::Duration::from_millis(50))
+        .build()
+        .unwrap();
+    let cause = broken_by(&pool);
+    let BreakCause::RestartBudget(report) = cause else {
+        panic!("{cause:?}")
+    };
+    assert_eq!(report.cause, DeathCause::NotReady);
 }
 
 #[loky::task]

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use crate::force::{Switch, is_forced};
 use crate::unix::descriptor::above_streams;
 
-pub use crate::unix::file::{file_len, read_file, write_file};
+pub use crate::unix::file::{empty_file, file_len, read_file, read_file_at, write_file};
 pub use crate::unix::mapping::{Mapping, Words};
 
 /// A file of exactly so many zero bytes, whose length nobody can change where the kernel has seals.

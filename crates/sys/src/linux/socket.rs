@@ -78,13 +78,11 @@ pub fn recv<Fd: AsFd>(
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
             for descriptor in rights {
-                match above_streams(descriptor) {
-                    Ok(descriptor) => descriptors.push_back(Some(descriptor)),
-                    Err(_) => {
-                        cut_off = true;
-                        break;
-                    }
-                }
+                let Ok(descriptor) = above_streams(descriptor) else {
+                    cut_off = true;
+                    break;
+                };
+                descriptors.push_back(Some(descriptor));
             }
         }
     }

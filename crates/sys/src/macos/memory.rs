@@ -11,7 +11,7 @@ use rustix::fs::{Mode, ftruncate};
 use rustix::shm;
 
 use crate::unix::descriptor::above_streams;
-pub use crate::unix::file::{file_len, read_file, write_file};
+pub use crate::unix::file::{empty_file, file_len, read_file, read_file_at, write_file};
 pub use crate::unix::mapping::{Mapping, Words};
 
 /// A file of exactly so many zero bytes, to be mapped: it can be neither read nor written.

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use rustix::fs::fstat;
+use rustix::fs::{fstat, ftruncate};
 use rustix::io::{Errno, pread, pwrite};
 
 /// One read asks for at most this many bytes.
@@ -16,6 +16,11 @@ pub fn file_len<Fd: AsFd>(file: Fd) -> io::Result<u64> {
 
 /// The first bytes of a file, `max` at the most.
 pub fn read_file<Fd: AsFd>(file: Fd, max: usize) -> io::Result<Vec<u8>> {
+    read_file_at(file, 0, max)
+}
+
+/// The bytes of a file from `offset` on, `max` at the most.
+pub fn read_file_at<Fd: AsFd>(file: Fd, offset: u64, max: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut chunk = vec![0_u8; READ_BYTES.min(max)];
     while bytes.len() < max {
@@ -23,7 +28,8 @@ pub fn read_file<Fd: AsFd>(file: Fd, max: usize) -> io::Result<Vec<u8>> {
         let Some(place) = chunk.get_mut(..wanted) else {
             break;
         };
-        match pread(&file, &mut *place, bytes.len() as u64) {
+        let at = offset.saturating_add(bytes.len() as u64);
+        match pread(&file, &mut *place, at) {
             Ok(0) => break,
             Ok(count) => bytes.extend_from_slice(place.get(..count).unwrap_or_default()),
             Err(Errno::INTR) => {}
@@ -31,6 +37,12 @@ pub fn read_file<Fd: AsFd>(file: Fd, max: usize) -> io::Result<Vec<u8>> {
         }
     }
     Ok(bytes)
+}
+
+/// Gives back the room of everything in a file. Whoever writes on at his own position leaves a gap
+/// before it, which takes none.
+pub fn empty_file<Fd: AsFd>(file: Fd) -> io::Result<()> {
+    Ok(ftruncate(file, 0)?)
 }
 
 /// Writes all bytes from the beginning of a file on.

@@ -10,6 +10,14 @@ pub use libc::{
     SIGQUIT, SIGSEGV, SIGSTOP, SIGSYS, SIGTERM, SIGTRAP, SIGTSTP, SIGUSR1, SIGUSR2,
 };
 
+/// The signal on which a worker writes the stacks of its threads, beside the lifeline's in the middle
+/// of the real-time signals.
+#[cfg(target_os = "linux")]
+pub const STACK_SIGNAL: i32 = 59;
+/// The signal on which a worker writes the stacks of its threads: there are no real-time signals.
+#[cfg(not(target_os = "linux"))]
+pub const STACK_SIGNAL: i32 = SIGUSR2;
+
 /// Left open by [`block_all_in_this_thread`]: the kernel ends a process whose thread causes one of
 /// these while it is blocked, without running the handler that would tell the stack.
 const FAULTS: [libc::c_int; 6] = [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT];

@@ -87,6 +87,9 @@ pub fn append_frame_of(chance: &mut Chance, kind: Kind, out: &mut Vec<u8>) {
             .unwrap();
         }
         Kind::Unfit => encode(&Header::bare(kind, 0), &[b"two threads"], out).unwrap(),
+        Kind::Signalled => {
+            encode(&Header::for_worker(kind, worker, 2), &[], out).unwrap();
+        }
     }
 }
 

@@ -86,6 +86,7 @@ fn worker(seed: Seed) -> ! {
     let setup = or_exit(worker.setup_bytes());
     if setup == b"fail" {
         or_exit(worker.initializer_failed(&Outgoing {
+            retry_wanted: false,
             raised: true,
             stream: b"no luck",
             buffers: &[],
@@ -103,6 +104,7 @@ fn worker(seed: Seed) -> ! {
             } => {
                 let text = format!("lost {errno}");
                 let outgoing = Outgoing {
+                    retry_wanted: false,
                     raised: true,
                     stream: text.as_bytes(),
                     buffers: &[],
@@ -204,6 +206,7 @@ fn answer_twice(worker: &mut Worker, task: &TaskIn) {
 /// Answers a task that is not held.
 fn answer_for_another(worker: &mut Worker, task: &TaskIn) {
     let outgoing = Outgoing {
+        retry_wanted: false,
         raised: false,
         stream: b"",
         buffers: &[],
@@ -218,6 +221,7 @@ fn reply(worker: &mut Worker, task: &TaskIn, raised: bool, stream: &[u8], buffer
         task.task,
         task.attempt,
         &Outgoing {
+            retry_wanted: false,
             raised,
             stream,
             buffers,
@@ -227,6 +231,7 @@ fn reply(worker: &mut Worker, task: &TaskIn, raised: bool, stream: &[u8], buffer
         Err(error) if error.leaves_worker_usable() => {
             let text = format!("unsent {}", error.errno().unwrap_or(0));
             let outgoing = Outgoing {
+                retry_wanted: false,
                 raised: true,
                 stream: text.as_bytes(),
                 buffers: &[],

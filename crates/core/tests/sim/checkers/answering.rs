@@ -1,6 +1,6 @@
 //! A task is answered by the reply of its own worker and attempt, at once, and by no other.
 
-use loky_core::{Effect, Event, Outcome, TaskId};
+use loky_core::{Attempt, Effect, Event, Outcome, TaskId};
 
 use super::record::Record;
 use super::{Checker, Line, Verdict, demand};
@@ -9,6 +9,8 @@ use super::{Checker, Line, Verdict, demand};
 pub struct Answering {
     /// The task that the event of this step answers.
     answered: Option<TaskId>,
+    /// It was to end, or wants to be repeated: then it may end otherwise.
+    free: bool,
 }
 
 impl Checker for Answering {
@@ -24,15 +26,18 @@ impl Checker for Answering {
                     worker,
                     task,
                     attempt,
+                    retry_wanted,
                     ..
                 },
             ) => {
                 let heard = record
                     .workers
                     .get(worker)
-                    .is_some_and(|seen| !seen.condemned);
+                    .is_some_and(|seen| !seen.condemned && !seen.killed);
                 let fits = heard && record.holds(*worker, *task, *attempt);
                 self.answered = fits.then_some(*task);
+                let sentence = record.workers.get(worker).and_then(|seen| seen.sentence);
+                self.free = *retry_wanted || sentence == Some(*task);
                 Ok(())
             }
             Line::Told(..) => {
@@ -47,21 +52,27 @@ impl Checker for Answering {
                     format!("{task} is answered by a reply that is not its own")
                 })?;
                 let seen = record.tasks.get(task).ok_or("unrecorded task")?;
-                demand(seen.holder == Some(*worker) && seen.starts == 1, || {
+                let ran = seen.started_at == Some((*worker, Attempt(seen.attempt)));
+                demand(seen.holder == Some(*worker) && ran, || {
                     format!("{task} is answered by {worker}, which did not run it: {seen:?}")
                 })
             }
             Line::Rest { .. } => match self.answered {
                 Some(task) => {
                     let seen = record.tasks.get(&task).ok_or("unrecorded task")?;
-                    demand(
-                        matches!(seen.outcome, Some(Outcome::Answered { .. })),
-                        || format!("the answer to {task} was ignored: {seen:?}"),
-                    )
+                    let ended = match seen.outcome {
+                        Some(Outcome::Answered { .. }) => true,
+                        Some(Outcome::TimedOut { .. } | Outcome::Cancelled) => self.free,
+                        Some(_) => false,
+                        None => self.free && seen.resting_until_ns.is_some(),
+                    };
+                    demand(ended, || {
+                        format!("the answer to {task} was ignored: {seen:?}")
+                    })
                 }
                 None => Ok(()),
             },
-            Line::Ordered(_) | Line::Started { .. } => Ok(()),
+            Line::Ordered(_) | Line::Started { .. } | Line::Struck { .. } => Ok(()),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Only what had started on a dead worker is charged with its death; and that always is, once.
 
-use loky_core::{Attempt, Effect, Event, OnCrash, Outcome, TaskId, WorkerId};
+use loky_core::{Attempt, Departure, Effect, Event, OnCrash, Outcome, TaskId, WorkerId};
 
+use super::departing::meaning;
 use super::record::Record;
 use super::{Checker, Line, Verdict, demand};
 
@@ -9,6 +10,9 @@ use super::{Checker, Line, Verdict, demand};
 pub struct Blaming {
     dead: Option<WorkerId>,
     started: Vec<TaskId>,
+    /// The pool itself has ended the worker, for this task.
+    sentence: Option<TaskId>,
+    killed: bool,
 }
 
 impl Checker for Blaming {
@@ -21,6 +25,10 @@ impl Checker for Blaming {
             Line::Told(_, Event::WorkerExited { worker, started }) => {
                 self.dead = Some(*worker);
                 self.started = record.started_of(*worker, started);
+                let seen = record.workers.get(worker);
+                self.sentence = seen.and_then(|seen| seen.sentence);
+                let any_started = !self.started.is_empty();
+                self.killed = meaning(record, *worker, any_started) == Some(Departure::Killed);
                 Ok(())
             }
             Line::Told(..) => {
@@ -34,7 +42,8 @@ impl Checker for Blaming {
             }) => {
                 let known = self.dead == Some(*worker) && self.started.contains(task);
                 demand(known, || format!("{task} is blamed on {worker}, wrongly"))?;
-                demand(record.config.on_crash == OnCrash::Recover, || {
+                let alone = record.config.on_crash == OnCrash::Recover || self.killed;
+                demand(alone, || {
                     format!("{task} dies alone, where it should have broken the pool")
                 })?;
                 let seen = record.tasks.get(task).ok_or("unrecorded task")?;
@@ -46,9 +55,16 @@ impl Checker for Blaming {
             Line::Rest { .. } => {
                 for task in self.started.drain(..) {
                     let seen = record.tasks.get(&task).ok_or("unrecorded task")?;
-                    let fits = match record.config.on_crash {
-                        OnCrash::Recover => matches!(seen.outcome, Some(Outcome::Died { .. })),
-                        OnCrash::Break => matches!(seen.outcome, Some(Outcome::Broken(_))),
+                    let sentenced = self.sentence == Some(task);
+                    let breaks = record.config.on_crash == OnCrash::Break && !self.killed;
+                    let fits = match seen.outcome {
+                        Some(Outcome::Broken(_)) => breaks,
+                        _ if breaks => false,
+                        Some(Outcome::Died { .. }) => !sentenced,
+                        Some(Outcome::TimedOut { .. }) => sentenced,
+                        Some(Outcome::Cancelled) => seen.force,
+                        Some(_) => false,
+                        None => seen.resting_until_ns.is_some(),
                     };
                     demand(fits, || {
                         format!("{task} died with its worker and is: {seen:?}")
@@ -56,7 +72,7 @@ impl Checker for Blaming {
                 }
                 Ok(())
             }
-            Line::Ordered(_) | Line::Started { .. } => Ok(()),
+            Line::Ordered(_) | Line::Started { .. } | Line::Struck { .. } => Ok(()),
         }
     }
 }

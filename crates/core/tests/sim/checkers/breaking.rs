@@ -1,7 +1,8 @@
 //! A pool breaks once, for a reason that was told, and then in full: every task, every worker.
 
-use loky_core::{BreakReason, Effect, Event, OnCrash, Outcome};
+use loky_core::{BreakReason, Departure, Effect, Event, OnCrash, Outcome};
 
+use super::departing::meaning;
 use super::record::Record;
 use super::{Checker, Line, Verdict, demand};
 
@@ -88,10 +89,7 @@ fn breaks_at_once(record: &Record, event: &Event) -> bool {
     }
     if let Event::WorkerExited { worker, started } = event {
         let any_started = !record.started_of(*worker, started).is_empty();
-        let died = record.workers.get(worker).is_some_and(|seen| {
-            let leaving = seen.asked || seen.said.is_some();
-            seen.condemned || any_started || !leaving
-        });
+        let died = meaning(record, *worker, any_started) == Some(Departure::Died);
         return break_mode && died;
     }
     let launcher_died = matches!(event, Event::LauncherDied);
@@ -158,7 +156,7 @@ impl Checker for Breaking {
                     format!("broken, and one lives: {spared:?}")
                 })
             }
-            Line::Ordered(_) | Line::Started { .. } => Ok(()),
+            Line::Ordered(_) | Line::Started { .. } | Line::Struck { .. } => Ok(()),
         }
     }
 }

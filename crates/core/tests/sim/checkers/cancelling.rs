@@ -2,7 +2,7 @@
 
 use loky_core::{Effect, Event, Outcome, ShutdownMode, TaskId};
 
-use super::record::Record;
+use super::record::{Record, TaskSeen};
 use super::{Checker, Line, Verdict, demand};
 
 #[derive(Default)]
@@ -13,14 +13,19 @@ pub struct Cancelling {
     must_withdraw: Option<TaskId>,
 }
 
+/// Whatever of it ran has failed, and was to be repeated.
+fn never_ran(seen: &TaskSeen) -> bool {
+    seen.starts == seen.failures
+}
+
 impl Cancelling {
     fn expect(&mut self, record: &Record, event: &Event) {
         self.must_end = None;
         self.must_withdraw = None;
-        if let Event::CancelRequested { task } = event
+        if let Event::CancelRequested { task, .. } = event
             && let Some(seen) = record.tasks.get(task)
         {
-            if record.queued.contains(task) {
+            if record.queued.contains(task) || seen.resting_until_ns.is_some() {
                 self.must_end = Some(*task);
             } else if seen.holder.is_some() && !seen.claimed {
                 self.must_withdraw = Some(*task);
@@ -36,7 +41,7 @@ impl Cancelling {
             && let Some(seen) = record.tasks.get(task)
         {
             let ending = record.shutdown >= Some(ShutdownMode::CancelPending);
-            if seen.revoking && (seen.cancel || ending) {
+            if seen.revoking && (seen.cancel || seen.expiring || ending) {
                 self.must_end = Some(*task);
             }
         }
@@ -58,15 +63,19 @@ impl Checker for Cancelling {
                 let seen = record.tasks.get(task).ok_or("unrecorded task")?;
                 let killed = record.shutdown == Some(ShutdownMode::Kill);
                 match outcome {
-                    Outcome::Cancelled => demand(seen.cancel && seen.starts == 0, || {
-                        format!("{task} ends as cancelled: {seen:?}")
-                    }),
-                    Outcome::ShutDown if !killed => demand(seen.starts == 0, || {
+                    Outcome::Cancelled => {
+                        demand(seen.cancel && (seen.force || never_ran(seen)), || {
+                            format!("{task} ends as cancelled: {seen:?}")
+                        })
+                    }
+                    Outcome::ShutDown if !killed => demand(never_ran(seen), || {
                         format!("{task} has run and ends as shut down: {seen:?}")
                     }),
                     Outcome::ShutDown
                     | Outcome::Answered { .. }
                     | Outcome::Died { .. }
+                    | Outcome::TimedOut { .. }
+                    | Outcome::Expired
                     | Outcome::Broken(_) => Ok(()),
                 }
             }
@@ -85,7 +94,7 @@ impl Checker for Cancelling {
                 }
                 Ok(())
             }
-            Line::Ordered(_) | Line::Started { .. } => Ok(()),
+            Line::Ordered(_) | Line::Started { .. } | Line::Struck { .. } => Ok(()),
         }
     }
 }

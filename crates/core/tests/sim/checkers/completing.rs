@@ -30,7 +30,7 @@ impl Checker for Completing {
                 })
             }
             Line::Rest { unfinished, .. } => {
-                if let Some(Event::TaskSubmitted { task }) = &record.event {
+                if let Some(Event::TaskSubmitted { task, .. }) = &record.event {
                     let seen = record.tasks.get(task).ok_or("unrecorded task")?;
                     demand(!seen.refused || seen.outcome.is_some(), || {
                         format!("{task} was refused and not completed at once")
@@ -43,7 +43,9 @@ impl Checker for Completing {
                     )
                 })
             }
-            Line::Told(..) | Line::Ordered(_) | Line::Started { .. } => Ok(()),
+            Line::Told(..) | Line::Ordered(_) | Line::Started { .. } | Line::Struck { .. } => {
+                Ok(())
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The end of a worker is said once, in the step that tells it, and called what it was.
 
-use loky_core::{Departure, Effect, Event, LeaveReason, WorkerId};
+use loky_core::{Departure, Effect, Event, KillReason, LeaveReason, WorkerId};
 
 use super::record::Record;
 use super::{Checker, Line, Verdict, demand};
@@ -10,13 +10,20 @@ pub struct Departing {
     expected: Option<(WorkerId, Departure)>,
 }
 
-fn meaning(record: &Record, worker: WorkerId, any_started: bool) -> Option<Departure> {
+/// What the end of this worker means.
+pub fn meaning(record: &Record, worker: WorkerId, any_started: bool) -> Option<Departure> {
     let seen = record.workers.get(&worker)?;
     if seen.condemned {
         return Some(Departure::Died);
     }
     if seen.killed {
-        return Some(Departure::Killed);
+        let left = seen.asked || seen.said.is_some();
+        let late = seen.kill_reason == Some(KillReason::NotReady) && !left;
+        return Some(if late {
+            Departure::Died
+        } else {
+            Departure::Killed
+        });
     }
     let reason = if seen.asked {
         Some(LeaveReason::Asked)
@@ -25,6 +32,8 @@ fn meaning(record: &Record, worker: WorkerId, any_started: bool) -> Option<Depar
     };
     Some(match reason {
         Some(reason) if !any_started => Departure::Retired(reason),
+        // The pool has done something by which it may have ended.
+        Some(_) | None if seen.interrupted_ns.is_some() => Departure::Killed,
         Some(_) | None => Departure::Died,
     })
 }
@@ -59,7 +68,7 @@ impl Checker for Departing {
             Line::Rest { .. } => demand(self.expected.is_none(), || {
                 format!("an end went unsaid: {:?}", self.expected)
             }),
-            Line::Ordered(_) | Line::Started { .. } => Ok(()),
+            Line::Ordered(_) | Line::Started { .. } | Line::Struck { .. } => Ok(()),
         }
     }
 }

@@ -52,7 +52,7 @@ impl Checker for Ending {
                     format!("killed, and one lives: {spared:?}")
                 })
             }
-            Line::Told(..) | Line::Started { .. } => Ok(()),
+            Line::Told(..) | Line::Started { .. } | Line::Struck { .. } => Ok(()),
         }
     }
 

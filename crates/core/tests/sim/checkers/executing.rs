@@ -1,4 +1,4 @@
-//! No task is executed twice, and none after it ended in a way that says it never ran.
+//! No task is executed more often than it was failed and repeated, and none after it ended in a way that says it never ran.
 
 use loky_core::{Outcome, ShutdownMode};
 
@@ -20,7 +20,7 @@ impl Checker for Executing {
             .tasks
             .get(task)
             .ok_or(format!("{task} runs and was never submitted"))?;
-        demand(seen.starts == 0, || {
+        demand(seen.starts <= seen.failures, || {
             format!(
                 "{task} runs again, on {worker}, after {:?}",
                 seen.started_at
@@ -30,7 +30,13 @@ impl Checker for Executing {
             // A worker may take one up between the order to kill it and its end.
             None | Some(Outcome::Broken(_)) => true,
             Some(Outcome::ShutDown) => record.shutdown == Some(ShutdownMode::Kill),
-            Some(Outcome::Answered { .. } | Outcome::Cancelled | Outcome::Died { .. }) => false,
+            Some(
+                Outcome::Answered { .. }
+                | Outcome::Cancelled
+                | Outcome::Died { .. }
+                | Outcome::TimedOut { .. }
+                | Outcome::Expired,
+            ) => false,
         };
         demand(may_run, || {
             format!("{task} runs on {worker} after its end: {seen:?}")

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use loky_core::{Effect, Event, WorkerId};
+use loky_core::{Effect, Event, KillReason, WorkerId};
 
 use super::record::Record;
 use super::{Checker, Line, Verdict, demand};
@@ -85,18 +85,23 @@ impl Checker for Leaving {
                     || format!("{worker} idles away and a task is on its way"),
                 )
             }
-            Line::Ordered(Effect::KillWorker { worker }) => {
+            Line::Ordered(Effect::KillWorker { worker, why }) => {
                 let seen = record
                     .workers
                     .get(worker)
                     .ok_or(format!("no {worker} to kill"))?;
                 let there = seen.spawned && !seen.killed && !seen.exited;
                 demand(there, || format!("{worker} is killed and is {seen:?}"))?;
-                let reason = record.is_final() || seen.condemned;
+                let reason = match why {
+                    KillReason::Ending => record.is_final(),
+                    KillReason::Condemned => seen.condemned,
+                    KillReason::Task(_) => seen.interrupted_ns.is_some() && seen.sentence.is_some(),
+                    KillReason::NotReady => !seen.ready,
+                };
                 demand(reason, || format!("{worker} is killed for nothing"))
             }
             Line::Rest { .. } => self.see_rest(record),
-            Line::Ordered(_) | Line::Started { .. } => Ok(()),
+            Line::Ordered(_) | Line::Started { .. } | Line::Struck { .. } => Ok(()),
         }
     }
 }

@@ -8,6 +8,7 @@ mod blaming;
 mod breaking;
 mod cancelling;
 mod completing;
+mod deadlines;
 mod departing;
 mod ending;
 mod executing;
@@ -15,9 +16,11 @@ mod leaving;
 mod ordering;
 pub mod record;
 mod resizing;
+mod retrying;
 mod revoking;
 mod sending;
 mod spawning;
+mod striking;
 mod timing;
 mod working;
 
@@ -42,7 +45,10 @@ pub enum Line {
         task: TaskId,
         worker: WorkerId,
         attempt: Attempt,
+        at_ns: u64,
     },
+    /// In the world, not told to the pool: a signal that was sent for the sake of a task met this.
+    Struck { worker: WorkerId, task: TaskId },
 }
 
 /// What a checker says: nothing, or what is wrong.
@@ -81,15 +87,18 @@ impl Panel {
                 Box::new(breaking::Breaking::default()),
                 Box::new(cancelling::Cancelling::default()),
                 Box::new(completing::Completing),
+                Box::new(deadlines::Deadlines::default()),
                 Box::new(departing::Departing::default()),
                 Box::new(ending::Ending),
                 Box::new(executing::Executing),
                 Box::new(leaving::Leaving::default()),
                 Box::new(ordering::Ordering),
                 Box::new(resizing::Resizing::default()),
+                Box::new(retrying::Retrying::default()),
                 Box::new(revoking::Revoking),
                 Box::new(sending::Sending),
                 Box::new(spawning::Spawning::default()),
+                Box::new(striking::Striking::default()),
                 Box::new(timing::Timing::default()),
                 Box::new(working::Working),
             ],

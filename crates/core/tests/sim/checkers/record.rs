@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use loky_core::{
-    Attempt, BreakReason, Config, Departure, Effect, Event, LeaveReason, Outcome, ShutdownMode,
-    TaskId, WorkerId,
+    Attempt, BreakReason, Config, Departure, Effect, Event, KillReason, LeaveReason, Outcome,
+    ShutdownMode, TaskId, TaskOptions, WorkerId,
 };
 
 use super::Line;
@@ -23,6 +23,21 @@ pub struct TaskSeen {
     pub claimed: bool,
     pub starts: u32,
     pub started_at: Option<(WorkerId, Attempt)>,
+    /// When it truly began last.
+    pub began_ns: u64,
+    pub options: TaskOptions,
+    pub submitted_ns: u64,
+    /// When it was sent last.
+    pub sent_ns: u64,
+    /// It is to be ended even where it has started.
+    pub force: bool,
+    /// It is being withdrawn because it should have started.
+    pub expiring: bool,
+    /// Attempts that failed and were or will be followed by another.
+    pub failures: u32,
+    /// It waits for the time of its next attempt.
+    pub resting_until_ns: Option<u64>,
+    pub told_slow: bool,
     pub outcome: Option<Outcome>,
 }
 
@@ -43,6 +58,15 @@ pub struct WorkerSeen {
     /// Tasks sent and not withdrawn.
     pub sent: u32,
     pub idle_since_ns: u64,
+    pub spawned_ns: u64,
+    /// The task that is to end.
+    pub sentence: Option<TaskId>,
+    /// When the interrupt was ordered, until the task has ended and the interrupt was sent.
+    pub interrupted_ns: Option<u64>,
+    pub interrupt_sent: bool,
+    /// The task that was interrupted last.
+    pub target: Option<TaskId>,
+    pub kill_reason: Option<KillReason>,
 }
 
 impl WorkerSeen {
@@ -56,7 +80,21 @@ impl WorkerSeen {
     }
 
     pub fn is_idle(&self) -> bool {
-        self.is_working() && self.held.is_empty()
+        self.is_working() && self.held.is_empty() && !self.is_quarantined()
+    }
+
+    /// A task of it is to end, or an interrupt is still on its way to it.
+    pub fn is_quarantined(&self) -> bool {
+        self.sentence.is_some() || self.interrupted_ns.is_some()
+    }
+
+    /// It is being killed alone, so its place is kept.
+    pub fn is_doomed_alone(&self) -> bool {
+        let alone = matches!(
+            self.kill_reason,
+            Some(KillReason::Task(_) | KillReason::NotReady)
+        );
+        self.condemned || alone
     }
 }
 
@@ -69,6 +107,10 @@ pub struct Record {
     pub tasks: BTreeMap<TaskId, TaskSeen>,
     /// Tasks that wait: accepted, not over, in nobody's hands.
     pub queued: BTreeSet<TaskId>,
+    /// Unfinished tasks for which something was asked.
+    watched: BTreeSet<TaskId>,
+    /// When the timer fired last.
+    pub fired_ns: Option<u64>,
     pub unfinished: usize,
     /// Tasks whose withdrawal is not answered.
     pub revoking: BTreeSet<TaskId>,
@@ -97,6 +139,8 @@ impl Record {
             now_ns: 0,
             tasks: BTreeMap::new(),
             queued: BTreeSet::new(),
+            watched: BTreeSet::new(),
+            fired_ns: None,
             unfinished: 0,
             revoking: BTreeSet::new(),
             abandoned: BTreeMap::new(),
@@ -145,7 +189,10 @@ impl Record {
 
     /// How many tasks are being taken from one worker for another.
     pub fn moving(&self) -> usize {
-        let wished = |task| self.tasks.get(task).is_some_and(|seen| seen.cancel);
+        let wished = |task| {
+            let seen = self.tasks.get(task);
+            seen.is_some_and(|seen| seen.cancel || seen.expiring)
+        };
         self.revoking.iter().filter(|task| !wished(task)).count()
     }
 
@@ -163,14 +210,17 @@ impl Record {
             }
             Line::Ordered(effect) => self.enter_effect(effect),
             Line::Rest { .. } => self.event = None,
+            Line::Struck { .. } => {}
             Line::Started {
                 task,
                 worker,
                 attempt,
+                at_ns,
             } => {
                 if let Some(seen) = self.tasks.get_mut(task) {
                     seen.starts += 1;
                     seen.started_at = Some((*worker, *attempt));
+                    seen.began_ns = *at_ns;
                 }
             }
         }
@@ -178,12 +228,17 @@ impl Record {
 
     fn enter_event(&mut self, event: &Event) {
         match event {
-            Event::TaskSubmitted { task } => self.enter_task(*task),
-            Event::CancelRequested { task } => {
-                if let Some(seen) = self.tasks.get_mut(task) {
-                    seen.cancel = true;
+            Event::TaskSubmitted { task, options } => self.enter_task(*task, options.as_deref()),
+            Event::CancelRequested {
+                task,
+                force_grace_ns,
+            } => self.enter_cancel(*task, force_grace_ns.is_some()),
+            Event::TaskInspected { .. } => {
+                if let Some((worker, task)) = self.deadline_found(self.now_ns, event) {
+                    self.pronounce(worker, task);
                 }
             }
+            Event::InterruptDelivered { worker } => self.enter_delivery(*worker),
             Event::RevokeAnswered {
                 worker,
                 task,
@@ -226,10 +281,19 @@ impl Record {
                 self.workers = made;
                 self.abandoned.extend::<BTreeMap<_, _>>(unmade);
             }
-            Event::TimerFired => self.armed_at_ns = None,
+            Event::TimerFired => self.enter_timer(),
             Event::ResizeRequested { workers } => self.enter_resize(*workers),
             Event::ShutdownRequested { mode } => self.shutdown = self.shutdown.max(Some(*mode)),
-            Event::TaskFinished { .. } | Event::LauncherDied => {}
+            Event::TaskFinished {
+                worker,
+                task,
+                attempt,
+                ..
+            } => {
+                let heard = self.workers.get(worker).is_some_and(|seen| !seen.condemned);
+                self.answers += u64::from(heard && self.holds(*worker, *task, *attempt));
+            }
+            Event::LauncherDied => {}
         }
     }
 
@@ -249,22 +313,31 @@ impl Record {
             seen.condemned = false;
             self.workers.insert(worker, seen);
         }
+        let now_ns = self.now_ns;
         self.with(worker, |seen| {
+            if !seen.spawned {
+                seen.spawned_ns = now_ns;
+            }
             seen.spawned = true;
             change(seen);
         });
     }
 
-    fn enter_task(&mut self, task: TaskId) {
+    fn enter_task(&mut self, task: TaskId, options: Option<&TaskOptions>) {
         let refused = !self.accepts();
         self.tasks.insert(
             task,
             TaskSeen {
                 refused,
+                options: options.copied().unwrap_or_default(),
+                submitted_ns: self.now_ns,
                 ..TaskSeen::default()
             },
         );
         self.unfinished += 1;
+        if options.is_some() {
+            self.watched.insert(task);
+        }
         if !refused {
             self.started = true;
             self.queued.insert(task);
@@ -283,6 +356,11 @@ impl Record {
         seen.revoking = false;
         self.revoking.remove(&task);
         seen.claimed |= !revoked;
+        seen.expiring = false;
+        if !revoked && seen.force {
+            self.pronounce(worker, task);
+            return;
+        }
         if revoked {
             seen.holder = None;
             self.queued.insert(task);
@@ -305,6 +383,7 @@ impl Record {
                 seen.holder = None;
                 seen.revoking = false;
                 seen.claimed = false;
+                seen.expiring = false;
                 self.revoking.remove(&task);
                 self.queued.insert(task);
             }
@@ -336,7 +415,9 @@ impl Record {
                 attempt,
             } => {
                 self.queued.remove(task);
+                let now_ns = self.now_ns;
                 if let Some(seen) = self.tasks.get_mut(task) {
+                    seen.sent_ns = now_ns;
                     seen.holder = Some(*worker);
                     seen.attempt = attempt.0;
                 }
@@ -353,7 +434,25 @@ impl Record {
                 }
             }
             Effect::AskToLeave { worker } => self.with(*worker, |seen| seen.asked = true),
-            Effect::KillWorker { worker } => self.with(*worker, |seen| seen.killed = true),
+            Effect::KillWorker { worker, why } => self.with(*worker, |seen| {
+                seen.killed = true;
+                seen.kill_reason = Some(*why);
+            }),
+            Effect::InterruptWorker { worker, task, .. } => {
+                let now_ns = self.now_ns;
+                self.with(*worker, |seen| {
+                    seen.interrupted_ns = Some(now_ns);
+                    seen.interrupt_sent = false;
+                    seen.target = Some(*task);
+                });
+            }
+            Effect::RestTask { task, until_ns, .. } => self.enter_rest(*task, *until_ns),
+            Effect::TellSlow { task, .. } => {
+                if let Some(seen) = self.tasks.get_mut(task) {
+                    seen.told_slow = true;
+                }
+            }
+            Effect::InspectTask { .. } | Effect::TerminateWorker { .. } => {}
             Effect::CompleteTask { task, outcome } => self.enter_completion(*task, *outcome),
             Effect::WorkerGone { worker, departure } => {
                 self.workers.remove(worker);
@@ -369,24 +468,139 @@ impl Record {
     }
 
     fn enter_completion(&mut self, task: TaskId, outcome: Outcome) {
+        self.watched.remove(&task);
         self.queued.remove(&task);
         self.revoking.remove(&task);
         let Some(seen) = self.tasks.get_mut(&task) else {
             return;
         };
-        let holder = seen.holder.take();
-        seen.revoking = false;
         if seen.outcome.is_none() {
             self.unfinished -= 1;
         }
         seen.outcome = Some(outcome);
-        self.answers += u64::from(matches!(outcome, Outcome::Answered { .. }));
+        seen.resting_until_ns = None;
+        self.let_go(task);
+    }
+
+    /// An attempt is over, and another will follow.
+    fn enter_rest(&mut self, task: TaskId, until_ns: u64) {
+        self.queued.remove(&task);
+        self.revoking.remove(&task);
+        if let Some(seen) = self.tasks.get_mut(&task) {
+            seen.failures += 1;
+            seen.resting_until_ns = Some(until_ns);
+        }
+        self.let_go(task);
+    }
+
+    /// The task is in nobody's hands any more.
+    fn let_go(&mut self, task: TaskId) {
+        let Some(seen) = self.tasks.get_mut(&task) else {
+            return;
+        };
+        seen.revoking = false;
+        seen.expiring = false;
+        seen.claimed = false;
         let now_ns = self.now_ns;
-        if let Some(worker) = holder {
+        if let Some(worker) = seen.holder.take() {
             self.with(worker, |seen| {
                 seen.held.retain(|&held| held != task);
                 seen.idle_since_ns = now_ns;
+                if seen.sentence == Some(task) {
+                    seen.sentence = None;
+                    if seen.interrupt_sent {
+                        seen.interrupted_ns = None;
+                    }
+                }
             });
         }
+    }
+
+    fn enter_cancel(&mut self, task: TaskId, force: bool) {
+        let Some(seen) = self.tasks.get_mut(&task) else {
+            return;
+        };
+        seen.cancel = true;
+        // A wish that comes when the task is back in the queue ends it there.
+        seen.force |= force && seen.holder.is_some();
+        if let (true, true, Some(worker)) = (seen.force, seen.claimed, seen.holder) {
+            self.pronounce(worker, task);
+        }
+    }
+
+    fn enter_delivery(&mut self, worker: WorkerId) {
+        let now_ns = self.now_ns;
+        self.with(worker, |seen| {
+            if seen.interrupted_ns.is_none() || seen.interrupt_sent {
+                return;
+            }
+            seen.interrupt_sent = true;
+            if seen.sentence.is_none() {
+                seen.interrupted_ns = None;
+                seen.idle_since_ns = now_ns;
+            }
+        });
+    }
+
+    fn enter_timer(&mut self) {
+        self.armed_at_ns = None;
+        self.fired_ns = Some(self.now_ns);
+        let now_ns = self.now_ns;
+        for &task in &self.watched {
+            let Some(seen) = self.tasks.get_mut(&task) else {
+                continue;
+            };
+            if seen.resting_until_ns.is_some_and(|at_ns| at_ns <= now_ns) {
+                seen.resting_until_ns = None;
+                self.queued.insert(task);
+            }
+            let unknown = seen.holder.is_some() && !seen.claimed && !(seen.revoking && seen.cancel);
+            seen.expiring |= unknown && seen.is_overdue(now_ns);
+        }
+    }
+
+    /// This task of this worker is to end.
+    fn pronounce(&mut self, worker: WorkerId, task: TaskId) {
+        let mut pronounced = false;
+        self.with(worker, |seen| {
+            let heard = !seen.condemned && !seen.killed && !seen.exited;
+            if heard && !seen.is_quarantined() {
+                seen.sentence = Some(task);
+                pronounced = true;
+            }
+        });
+        if pronounced && let Some(seen) = self.tasks.get_mut(&task) {
+            seen.claimed = true;
+        }
+    }
+
+    /// Whom and what an answer shows to have run for too long.
+    pub fn deadline_found(&self, now_ns: u64, event: &Event) -> Option<(WorkerId, TaskId)> {
+        let Event::TaskInspected {
+            worker,
+            task,
+            attempt,
+            started_ns: Some(started_ns),
+        } = event
+        else {
+            return None;
+        };
+        let seen = self.tasks.get(task)?;
+        let now_ns = now_ns.max(self.now_ns);
+        let started_ns = (*started_ns).min(now_ns).max(seen.sent_ns);
+        let deadline_ns = started_ns.saturating_add(seen.options.timeout_ns?);
+        let fits = self.holds(*worker, *task, *attempt) && deadline_ns <= now_ns;
+        fits.then_some((*worker, *task))
+    }
+}
+
+impl TaskSeen {
+    /// It has never started and should have by then.
+    pub fn is_overdue(&self, now_ns: u64) -> bool {
+        let due_ns = self
+            .options
+            .queue_timeout_ns
+            .map(|timeout_ns| self.submitted_ns.saturating_add(timeout_ns));
+        self.failures == 0 && due_ns.is_some_and(|due_ns| due_ns <= now_ns)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use loky_core::{Effect, Event, WorkerId};
 
-use super::record::Record;
+use super::record::{Record, WorkerSeen};
 use super::{Checker, Line, Verdict, demand};
 
 #[derive(Default)]
@@ -80,7 +80,7 @@ impl Checker for Resizing {
                 let exact = self.settled && record.accepts() && record.started;
                 let grown = *alive == record.size as usize;
                 // The place of a condemned worker is kept until it is over.
-                let doomed = record.workers.values().any(|seen| seen.condemned);
+                let doomed = record.workers.values().any(WorkerSeen::is_doomed_alone);
                 let excused = doomed || self.spawns_fail || record.config.idle_timeout_ns.is_some();
                 demand(!exact || grown || excused, || {
                     format!(
@@ -92,7 +92,7 @@ impl Checker for Resizing {
                     "a resize is left open in a pool that ends".to_owned()
                 })
             }
-            Line::Ordered(_) | Line::Started { .. } => Ok(()),
+            Line::Ordered(_) | Line::Started { .. } | Line::Struck { .. } => Ok(()),
         }
     }
 

@@ -35,11 +35,12 @@ impl Checker for Revoking {
             .workers
             .get(worker)
             .is_some_and(|seen| seen.condemned);
-        let unwanted = seen.cancel || record.shutdown >= Some(ShutdownMode::CancelPending);
+        let unwanted =
+            seen.cancel || seen.expiring || record.shutdown >= Some(ShutdownMode::CancelPending);
         demand(!condemned || unwanted, || {
             format!("{task} is withdrawn from the condemned")
         })?;
-        if seen.cancel || !is_for_another(record, *worker) {
+        if seen.cancel || seen.expiring || !is_for_another(record, *worker) {
             return Ok(());
         }
         let idle = record.idle();
@@ -60,9 +61,13 @@ impl Checker for Revoking {
 fn is_for_another(record: &Record, worker: WorkerId) -> bool {
     let resized = matches!(record.event, Some(Event::ResizeRequested { .. }));
     let cancels = record.shutdown >= Some(ShutdownMode::CancelPending);
+    let clears = record
+        .workers
+        .get(&worker)
+        .is_some_and(|seen| seen.sentence.is_some());
     let works = record
         .workers
         .get(&worker)
         .is_some_and(WorkerSeen::is_working);
-    works && !resized && !cancels
+    works && !resized && !cancels && !clears
 }

@@ -25,7 +25,7 @@ impl Checker for Sending {
             .workers
             .get(worker)
             .ok_or(format!("{task} is sent to no {worker}"))?;
-        demand(to.is_working(), || {
+        demand(to.is_working() && !to.is_quarantined(), || {
             format!("{task} is sent to {worker}, which is {to:?}")
         })?;
         demand(record.queued.contains(task), || {

@@ -94,7 +94,7 @@ impl Checker for Spawning {
                     let condemned = record
                         .workers
                         .values()
-                        .filter(|seen| seen.condemned)
+                        .filter(|seen| seen.is_doomed_alone())
                         .count();
                     demand(there + condemned >= size, || {
                         format!("{there} workers after a submission, {size} should be there")
@@ -102,7 +102,7 @@ impl Checker for Spawning {
                 }
                 Ok(())
             }
-            Line::Ordered(_) | Line::Started { .. } => Ok(()),
+            Line::Ordered(_) | Line::Started { .. } | Line::Struck { .. } => Ok(()),
         }
     }
 }

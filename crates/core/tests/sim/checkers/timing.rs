@@ -20,7 +20,7 @@ impl Timing {
             return Ok(());
         }
         for (id, seen) in &record.workers {
-            if !seen.is_working() || !seen.held.is_empty() {
+            if !seen.is_idle() {
                 continue;
             }
             let due_ns = seen.idle_since_ns.saturating_add(timeout_ns);
@@ -54,8 +54,13 @@ impl Checker for Timing {
             Line::Ordered(Effect::DisarmTimer) => demand(record.armed_at_ns.is_some(), || {
                 "no timer to disarm".to_owned()
             }),
+            // A task that was tried again kept everybody, and the timer has been set anew.
+            Line::Ordered(Effect::SendTask { .. }) => {
+                self.fired = false;
+                Ok(())
+            }
             Line::Rest { .. } => self.see_rest(record),
-            Line::Ordered(_) | Line::Started { .. } => Ok(()),
+            Line::Ordered(_) | Line::Started { .. } | Line::Struck { .. } => Ok(()),
         }
     }
 }

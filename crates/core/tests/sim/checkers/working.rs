@@ -13,7 +13,7 @@ fn has_to_give(record: &Record, seen: &WorkerSeen) -> bool {
         let seen = record.tasks.get(task);
         seen.is_some_and(|seen| !seen.revoking && !seen.claimed)
     };
-    seen.is_working() && seen.held.iter().skip(1).any(open)
+    seen.is_working() && !seen.is_quarantined() && seen.held.iter().skip(1).any(open)
 }
 
 impl Checker for Working {
@@ -40,7 +40,7 @@ impl Checker for Working {
         let hope = record
             .workers
             .values()
-            .any(|seen| seen.condemned || !seen.is_leaving());
+            .any(|seen| seen.is_doomed_alone() || !seen.is_leaving());
         demand(hope || record.armed_at_ns.is_some(), || {
             format!("{waiting} waits and nobody will come")
         })

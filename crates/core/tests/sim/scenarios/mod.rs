@@ -47,7 +47,10 @@ fn submit(driver: &mut Driver, tasks: u64) -> Result<(), Failure> {
 
 fn cancel_all(driver: &mut Driver, tasks: u64) -> Result<(), Failure> {
     for task in 1..=tasks {
-        driver.tell(Event::CancelRequested { task: TaskId(task) })?;
+        driver.tell(Event::CancelRequested {
+            task: TaskId(task),
+            force_grace_ns: None,
+        })?;
     }
     Ok(())
 }

@@ -23,7 +23,10 @@ pub fn rest(alive: usize, unfinished: usize) -> Line {
 }
 
 pub fn submitted(task: TaskId) -> Line {
-    told(Event::TaskSubmitted { task })
+    told(Event::TaskSubmitted {
+        task,
+        options: None,
+    })
 }
 
 pub fn spawn(worker: WorkerId, index: u32) -> Line {
@@ -47,6 +50,7 @@ pub fn started(task: TaskId, worker: WorkerId) -> Line {
         task,
         worker,
         attempt: FIRST,
+        at_ns: 10,
     }
 }
 
@@ -56,6 +60,7 @@ pub fn finished(worker: WorkerId, task: TaskId, attempt: u32) -> Line {
         task,
         attempt: Attempt(attempt),
         run_ns: 1,
+        retry_wanted: false,
     })
 }
 
@@ -98,7 +103,10 @@ pub fn running() -> Vec<Line> {
 /// One worker with one task, whose owner does not want it any more.
 pub fn cancelling() -> Vec<Line> {
     let mut lines = prologue();
-    lines.push(told(Event::CancelRequested { task: T1 }));
+    lines.push(told(Event::CancelRequested {
+        task: T1,
+        force_grace_ns: None,
+    }));
     lines
 }
 

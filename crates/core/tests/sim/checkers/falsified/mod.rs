@@ -2,11 +2,13 @@
 //! Without these a checker might hold because it looks at nothing.
 
 mod lines;
+mod options;
 
 use std::collections::BTreeSet;
 
 use loky_core::{
-    BreakReason, Config, Departure, Effect, Event, OnCrash, Outcome, ShutdownMode, TaskId,
+    BreakReason, Config, Departure, Effect, Event, KillReason, OnCrash, Outcome, ShutdownMode,
+    TaskId,
 };
 
 use super::{Line, Panel};
@@ -53,7 +55,10 @@ fn idling_away(mut case: Case) -> Case {
 }
 
 fn cases_of_tasks() -> Vec<Case> {
-    let cancel = told(Event::CancelRequested { task: T1 });
+    let cancel = told(Event::CancelRequested {
+        task: T1,
+        force_grace_ns: None,
+    });
     let answer = Outcome::Answered { worker: W1 };
     let drain = shutdown(ShutdownMode::Drain);
     vec![
@@ -101,7 +106,10 @@ fn cases_of_tasks() -> Vec<Case> {
 }
 
 fn cases_of_endings() -> Vec<Case> {
-    let cancel = told(Event::CancelRequested { task: T1 });
+    let cancel = told(Event::CancelRequested {
+        task: T1,
+        force_grace_ns: None,
+    });
     let died = Outcome::Died {
         worker: W1,
         attempt: FIRST,
@@ -236,7 +244,10 @@ fn cases_of_sending() -> Vec<Case> {
 
 fn cases_of_workers() -> Vec<Case> {
     let ask = ordered(Effect::AskToLeave { worker: W1 });
-    let kill = ordered(Effect::KillWorker { worker: W1 });
+    let kill = ordered(Effect::KillWorker {
+        worker: W1,
+        why: KillReason::Ending,
+    });
     let condemned = told(Event::WorkerCondemned { worker: W1 });
     vec![
         case(
@@ -418,6 +429,7 @@ fn all_cases() -> Vec<Case> {
         cases_of_spawning_and_timing(),
         cases_of_breaking(),
         cases_of_ending_and_resizing(),
+        options::cases(),
     ]
     .into_iter()
     .flatten()

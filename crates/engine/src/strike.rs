@@ -1,0 +1,181 @@
+//! Ending the task that a worker runs: looked at, interrupted, told of.
+//!
+//! The core says when; the signals go through the launcher, which reaps and so never strikes a
+//! stranger. What was known of the task when it was struck is kept with its worker, because the
+//! worker may answer and live on.
+
+use std::sync::Arc;
+
+use loky_core::effect::Verdict;
+use loky_core::event::Event;
+use loky_core::ids::{Attempt, TaskId, WorkerId};
+use loky_sys::{clock, signal};
+
+use crate::channel::{Channel, Struck};
+use crate::ends::{cause_by, stack_from};
+use crate::front::TaskEnd;
+use crate::report::{Cause, CrashReport};
+use crate::state::State;
+
+impl State {
+    /// Looks whether a task has begun.
+    pub(crate) fn inspect(&mut self, worker: WorkerId, task: TaskId, attempt: Attempt) {
+        let start = self.start_of(task).filter(|(by, _)| *by == worker);
+        self.events.push_back(Event::TaskInspected {
+            worker,
+            task,
+            attempt,
+            started_ns: start.map(|(_, started_ns)| started_ns),
+        });
+    }
+
+    /// Has a worker write its stack, then interrupts it.
+    pub(crate) fn interrupt(&mut self, worker: WorkerId, task: TaskId, verdict: Verdict) {
+        let started_ns = self
+            .start_of(task)
+            .map_or_else(clock::monotonic_ns, |(_, started_ns)| started_ns);
+        let stack_from = self.order_stack(worker);
+        let Some(channel) = self.channels.get_mut(&worker) else {
+            return;
+        };
+        channel.struck = Some(Struck {
+            task,
+            verdict,
+            started_ns,
+            stack_from,
+        });
+        channel.interrupts.push_back(true);
+        self.order_signal(worker, signal::SIGINT);
+    }
+
+    pub(crate) fn terminate(&mut self, worker: WorkerId) {
+        self.order_signal(worker, signal::SIGTERM);
+    }
+
+    pub(crate) fn order_signal(&mut self, worker: WorkerId, signal: i32) {
+        if let Some(launcher) = &mut self.launcher {
+            let ordered = launcher.kill(worker, signal.unsigned_abs());
+            debug_assert!(ordered.is_ok(), "{ordered:?}");
+        }
+        if let Some(channel) = self.channels.get_mut(&worker) {
+            channel.note_signal(signal.unsigned_abs());
+        }
+    }
+
+    /// The launcher has sent a signal.
+    pub(crate) fn on_signalled(&mut self, worker: WorkerId, signal: u32) {
+        if signal != signal::SIGINT.unsigned_abs() {
+            return;
+        }
+        let ours = self
+            .channels
+            .get_mut(&worker)
+            .and_then(|channel| channel.interrupts.pop_front());
+        if ours == Some(true) {
+            self.feed(Event::InterruptDelivered { worker });
+        }
+    }
+
+    /// A task raised an exception after which it may be tried again: what there is to tell of it.
+    pub(crate) fn note_raised(&mut self, worker: WorkerId, task: TaskId, run_ns: u64) {
+        let Some(channel) = self.channels.get(&worker) else {
+            return;
+        };
+        let report = living_report(channel, Cause::Raised, String::new());
+        if let Some(entry) = self.tasks.get_mut(&task) {
+            let started_ns = clock::monotonic_ns().saturating_sub(run_ns);
+            entry.report = Some(Arc::new(report.of_task(entry.attempt(), started_ns)));
+        }
+    }
+
+    /// A worker is over, and with it a task that it had answered when nobody listened any more.
+    pub(crate) fn report_struck(&mut self, channel: &Channel, report: &CrashReport) {
+        if let Some(struck) = channel.struck
+            && let Some(entry) = self.tasks.get_mut(&struck.task)
+            && entry.report.is_none()
+        {
+            entry.report = Some(Arc::new(report.of_task(entry.attempt(), struck.started_ns)));
+        }
+    }
+
+    /// What there is to tell of a task that ended after it was struck, or by its worker's death.
+    fn report_of_end(&mut self, worker: WorkerId, task: TaskId) -> Option<Arc<CrashReport>> {
+        let struck = self.channels.get_mut(&worker).and_then(|channel| {
+            let struck = channel.struck.take_if(|struck| struck.task == task)?;
+            let stack = stack_from(channel, struck.stack_from);
+            channel.forget_stack();
+            let report = living_report(channel, cause_by(struck.verdict), stack);
+            Some((report, struck.started_ns))
+        });
+        let entry = self.tasks.get_mut(&task)?;
+        match struck {
+            Some((report, started_ns)) => {
+                Some(Arc::new(report.of_task(entry.attempt(), started_ns)))
+            }
+            None => entry
+                .report
+                .take()
+                .or_else(|| self.reports.get(&worker).cloned()),
+        }
+    }
+
+    /// An attempt has failed and another will follow.
+    pub(crate) fn rest(&mut self, worker: WorkerId, task: TaskId) {
+        let report = self.report_of_end(worker, task);
+        if let Some(entry) = self.tasks.get_mut(&task) {
+            entry.placement = None;
+            entry.received = None;
+            if let Some(watched) = &mut entry.watched {
+                watched.history.extend(report);
+            }
+        }
+    }
+
+    pub(crate) fn timed_out(&mut self, worker: WorkerId, task: TaskId) -> TaskEnd {
+        match self.report_of_end(worker, task) {
+            Some(report) => TaskEnd::TimedOut(self.with_history(task, report)),
+            None => {
+                debug_assert!(false, "{task} ran out of time and nobody knows where");
+                TaskEnd::Cancelled
+            }
+        }
+    }
+
+    pub(crate) fn expired(&self, task: TaskId) -> TaskEnd {
+        let watched = self
+            .tasks
+            .get(&task)
+            .and_then(|entry| entry.watched.as_ref());
+        let waited_ns = watched.map_or(0, |watched| {
+            clock::monotonic_ns().saturating_sub(watched.submitted_ns)
+        });
+        TaskEnd::Expired { waited_ns }
+    }
+
+    pub(crate) fn with_history(&self, task: TaskId, report: Arc<CrashReport>) -> Arc<CrashReport> {
+        match self.tasks.get(&task) {
+            Some(entry) => entry.with_history(report),
+            None => report,
+        }
+    }
+}
+
+/// What there is to tell of a worker that lives.
+fn living_report(channel: &Channel, cause: Cause, stack: String) -> CrashReport {
+    CrashReport {
+        cause,
+        signal: None,
+        pid: channel.pid,
+        index: channel.index,
+        attempt: 0,
+        started: false,
+        runtime_ns: None,
+        started_wall_ns: None,
+        peak_rss_bytes: None,
+        stack,
+        evidence: Vec::new(),
+        stack_full: false,
+        stderr_tail: None,
+        history: Vec::new(),
+    }
+}
