@@ -49,7 +49,7 @@ def map_auto(name: str) -> Numbers:
             rates[f"chunk_{size}_per_s"] = count / (time.perf_counter() - began)
         if name == "loky-rs" and isinstance(peer, ExecutorPeer):
             began = time.perf_counter()
-            list(peer.executor.map(tasks.nothing, range(count), chunksize="auto"))  # type: ignore[call-arg]
+            list(peer.executor.map(tasks.nothing, range(count), chunksize="auto"))  # type: ignore[arg-type]
             rates["auto_per_s"] = count / (time.perf_counter() - began)
         return rates
 

@@ -38,10 +38,12 @@ def forks_refused(pid: int) -> Iterator[Refusal]:
         with _in_cgroup(pid) as refusal:
             yield refusal
         return
-    before = resource.prlimit(pid, resource.RLIMIT_NPROC, (1, 1))
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NPROC)
+    # Whoever may not raise a limit may still put the soft one back.
+    resource.prlimit(pid, resource.RLIMIT_NPROC, (1, hard))
     yield Refusal(None)
-    # Only the soft limit is needed, but raising the hard one again would need a right.
-    del before
+    with contextlib.suppress(ProcessLookupError):
+        resource.prlimit(pid, resource.RLIMIT_NPROC, (soft, hard))
 
 
 @contextlib.contextmanager

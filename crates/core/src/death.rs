@@ -119,6 +119,17 @@ impl Pool {
         self.strike(turn, id, Doom::Condemned);
     }
 
+    /// Kills a worker that has more memory than it may, once nothing that waits in it can begin.
+    pub(crate) fn on_memory_exceeded(&mut self, turn: &mut Turn<'_>, id: WorkerId) {
+        let heard = self.roster.get(id).is_some_and(Worker::is_heard);
+        if !heard {
+            self.statistics.events_dropped += 1;
+            return;
+        }
+        self.withdraw_open(turn, id);
+        self.strike(turn, id, Doom::Overweight);
+    }
+
     pub(crate) fn on_initializer_failed(&mut self, turn: &mut Turn<'_>, id: WorkerId) {
         self.see_process(turn, id);
         let heard = self.roster.get(id).is_some_and(Worker::is_heard);

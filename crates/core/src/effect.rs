@@ -147,6 +147,8 @@ pub enum KillReason {
     Task(Verdict),
     /// It was not ready in time.
     NotReady,
+    /// It had more memory than it may.
+    Memory,
 }
 
 /// What the end of a worker means.

@@ -111,6 +111,11 @@ pub enum Event {
         /// Why.
         reason: LeaveReason,
     },
+    /// A worker, or the task that it runs, has more memory than it may.
+    MemoryExceeded {
+        /// The worker.
+        worker: WorkerId,
+    },
     /// The worker broke the protocol and must not be listened to any more.
     WorkerCondemned {
         /// The worker.

@@ -177,7 +177,7 @@ impl Pool {
                 Stage::Leaving(_) => worker.held().all(|held| held.claim != Claim::Open),
                 Stage::Ready => !(worker.is_spent() && worker.load() == 0),
                 Stage::Doomed(Doom::Late { .. }) => worker.load() == 0,
-                Stage::Doomed(Doom::Condemned | Doom::Struck(_)) => true,
+                Stage::Doomed(Doom::Condemned | Doom::Struck(_) | Doom::Overweight) => true,
             };
             demand(fits, Violation::HeldInStage(id))?;
         }

@@ -151,6 +151,7 @@ impl Pool {
             Event::WorkerLeaving { worker, reason } => {
                 self.on_worker_leaving(turn, worker, reason);
             }
+            Event::MemoryExceeded { worker } => self.on_memory_exceeded(turn, worker),
             Event::WorkerCondemned { worker } => self.on_worker_condemned(turn, worker),
             Event::WorkerExited { worker, started } => {
                 self.on_worker_exited(turn, worker, &started);

@@ -34,7 +34,9 @@ impl Standing {
         let kind = match worker.stage() {
             Stage::Spawning => Kind::Spawning,
             Stage::Starting | Stage::Ready => Kind::Spawned,
-            Stage::Doomed(Doom::Condemned | Doom::Late { .. } | Doom::Struck(_)) => Kind::Condemned,
+            Stage::Doomed(
+                Doom::Condemned | Doom::Late { .. } | Doom::Struck(_) | Doom::Overweight,
+            ) => Kind::Condemned,
             Stage::Leaving(Farewell::Surplus) => Kind::Surplus,
             Stage::Leaving(
                 Farewell::Idle

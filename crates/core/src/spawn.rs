@@ -183,7 +183,9 @@ impl Pool {
             Stage::Spawning
             | Stage::Starting
             | Stage::Ready
-            | Stage::Doomed(Doom::Condemned | Doom::Late { .. } | Doom::Struck(_)) => true,
+            | Stage::Doomed(
+                Doom::Condemned | Doom::Late { .. } | Doom::Struck(_) | Doom::Overweight,
+            ) => true,
             Stage::Leaving(_) | Stage::Doomed(Doom::Ending) => false,
         };
         // A launcher that died takes its orders with it; a new one may well carry them out.

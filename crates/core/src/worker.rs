@@ -95,6 +95,8 @@ pub(crate) enum Doom {
     Late { was_leaving: bool },
     /// It does not let go of a task that is to end.
     Struck(Verdict),
+    /// It has more memory than it may: it costs what it runs, and nothing else in either mode.
+    Overweight,
 }
 
 impl Doom {
@@ -104,6 +106,7 @@ impl Doom {
             Self::Condemned => KillReason::Condemned,
             Self::Late { .. } => KillReason::NotReady,
             Self::Struck(verdict) => KillReason::Task(verdict),
+            Self::Overweight => KillReason::Memory,
         }
     }
 }
@@ -358,7 +361,12 @@ impl Worker {
     pub(crate) fn departure(&self, any_started: bool) -> Departure {
         match self.stage {
             Stage::Leaving(farewell) if !any_started => Departure::Retired(farewell.reason()),
-            Stage::Doomed(Doom::Ending | Doom::Struck(_) | Doom::Late { was_leaving: true }) => {
+            Stage::Doomed(
+                Doom::Ending
+                | Doom::Struck(_)
+                | Doom::Overweight
+                | Doom::Late { was_leaving: true },
+            ) => {
                 Departure::Killed
             }
             Stage::Ready | Stage::Leaving(_) if self.is_struck() => Departure::Killed,

@@ -219,6 +219,11 @@ impl Driver {
         {
             self.tell(event)?;
         }
+        if self.rng.per_mille(self.profile.overfill)
+            && let Some(event) = self.world.overfill(&mut self.rng)
+        {
+            self.tell(event)?;
+        }
         if self.rng.per_mille(self.profile.stray)
             && let Some(event) = self.world.stray(&mut self.rng)
         {

@@ -39,6 +39,8 @@ pub const EXPECTED: &[&str] = &[
     "spawn failed",
     "launcher died",
     "condemned",
+    "too much memory",
+    "killed for memory",
     "resize settled",
     "stopped",
     "timer set",
@@ -99,6 +101,7 @@ fn of_event(event: &Event) -> Option<&'static str> {
         Event::SpawnFailed { .. } => Some("spawn failed"),
         Event::LauncherDied => Some("launcher died"),
         Event::WorkerCondemned { .. } => Some("condemned"),
+        Event::MemoryExceeded { .. } => Some("too much memory"),
         Event::TaskInspected {
             started_ns: Some(_),
             ..
@@ -164,6 +167,7 @@ fn of_effect(effect: &Effect) -> Option<&'static str> {
         Effect::KillWorker { why, .. } => match why {
             KillReason::Task(_) => Some("killed for its task"),
             KillReason::NotReady => Some("killed before it was ready"),
+            KillReason::Memory => Some("killed for memory"),
             KillReason::Ending | KillReason::Condemned => None,
         },
         Effect::SpawnWorker { .. }

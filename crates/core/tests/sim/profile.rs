@@ -25,6 +25,7 @@ pub struct Profile {
     pub kill: u32,
     pub launcher_death: u32,
     pub condemn: u32,
+    pub overfill: u32,
     pub stray: u32,
     pub early_timer: u32,
     pub jump_to_timer: u32,
@@ -69,6 +70,7 @@ impl Profile {
             kill: 0,
             launcher_death: 0,
             condemn: 0,
+            overfill: 0,
             stray: 0,
             early_timer: 0,
             jump_to_timer: 0,
@@ -102,6 +104,7 @@ impl Profile {
         calm.kill = sometimes(rng, &[1, 8, 40]);
         calm.launcher_death = sometimes(rng, &[1, 4]);
         calm.condemn = sometimes(rng, &[2, 10]);
+        calm.overfill = sometimes(rng, &[2, 10]);
         calm.stray = sometimes(rng, &[10, 80]);
         calm.early_timer = sometimes(rng, &[5, 30]);
         calm.jump_to_timer = sometimes(rng, &[5, 40]);

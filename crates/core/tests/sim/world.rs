@@ -438,6 +438,27 @@ impl World {
         Some(Event::WorkerCondemned { worker })
     }
 
+    /// A worker that runs something is found to have too much memory. What it says from then on is
+    /// not read.
+    pub fn overfill(&mut self, rng: &mut Rng) -> Option<Event> {
+        let runs = |process: &Process| {
+            process.stage != Stage::Ordered
+                && process.stage != Stage::Dead
+                && process.heard
+                && process.slots.values().any(|slot| slot.claimed_ns.is_some())
+        };
+        let found = self.processes.iter().filter(|(_, process)| runs(process));
+        let found: Vec<WorkerId> = found.map(|(&id, _)| id).collect();
+        if found.is_empty() {
+            return None;
+        }
+        let worker = rng.pick(&found);
+        if let Some(process) = self.processes.get_mut(&worker) {
+            process.heard = false;
+        }
+        Some(Event::MemoryExceeded { worker })
+    }
+
     /// Nobody will describe the surroundings: unmade workers are forgotten.
     pub fn fail_setup(&mut self) -> Event {
         self.processes

@@ -2,7 +2,8 @@
 //! mode.
 
 use loky_core::{
-    BreakReason, Departure, Effect, Event, Outcome, RestartBudget, ShutdownMode, TaskId, WorkerId,
+    BreakReason, Departure, Effect, Event, KillReason, Outcome, RestartBudget, ShutdownMode, TaskId,
+    WorkerId,
 };
 
 use crate::hand::*;
@@ -210,6 +211,28 @@ fn a_condemned_worker_is_killed_deaf_and_then_dead() {
             spawn(2, 0),
         ],
     );
+}
+
+#[test]
+fn a_worker_with_too_much_memory_costs_the_task_that_it_runs_in_both_modes() {
+    for config in [config(1), breaking(1)] {
+        let mut hand = Hand::busy(config);
+        // Whatever waits in it must not begin while it is being killed.
+        let orders = [revoke(1, 2, 1), kill_for(1, KillReason::Memory)];
+        hand.expect(overweight(1), orders);
+        hand.expect(answered(1, 2, 1, false), []);
+        // Nothing that it says from now on counts.
+        hand.expect(finished(1, 2, 1), []);
+        hand.expect(overweight(1), []);
+        hand.expect(
+            exited(1, [2]),
+            [
+                complete(2, died(1, 1)),
+                gone(1, Departure::Killed),
+                spawn(2, 0),
+            ],
+        );
+    }
 }
 
 #[test]

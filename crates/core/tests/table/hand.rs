@@ -156,6 +156,12 @@ pub fn leaving(worker: u64, reason: LeaveReason) -> Event {
     }
 }
 
+pub fn overweight(worker: u64) -> Event {
+    Event::MemoryExceeded {
+        worker: WorkerId(worker),
+    }
+}
+
 pub fn condemned(worker: u64) -> Event {
     Event::WorkerCondemned {
         worker: WorkerId(worker),

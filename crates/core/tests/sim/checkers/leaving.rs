@@ -97,6 +97,7 @@ impl Checker for Leaving {
                     KillReason::Condemned => seen.condemned,
                     KillReason::Task(_) => seen.interrupted_ns.is_some() && seen.sentence.is_some(),
                     KillReason::NotReady => !seen.ready,
+                    KillReason::Memory => seen.overweight,
                 };
                 demand(reason, || format!("{worker} is killed for nothing"))
             }

@@ -51,6 +51,8 @@ pub struct WorkerSeen {
     pub asked: bool,
     pub said: Option<LeaveReason>,
     pub condemned: bool,
+    /// It was found to have too much memory while it was listened to.
+    pub overweight: bool,
     pub killed: bool,
     pub exited: bool,
     /// In the order of sending.
@@ -92,7 +94,7 @@ impl WorkerSeen {
     pub fn is_doomed_alone(&self) -> bool {
         let alone = matches!(
             self.kill_reason,
-            Some(KillReason::Task(_) | KillReason::NotReady)
+            Some(KillReason::Task(_) | KillReason::NotReady | KillReason::Memory)
         );
         self.condemned || alone
     }
@@ -293,6 +295,12 @@ impl Record {
                 let heard = self.workers.get(worker).is_some_and(|seen| !seen.condemned);
                 self.answers += u64::from(heard && self.holds(*worker, *task, *attempt));
             }
+            Event::MemoryExceeded { worker } => {
+                let last = self.is_final();
+                self.with(*worker, |seen| {
+                    seen.overweight |= !seen.killed && !seen.condemned && !last;
+                });
+            }
             Event::LauncherDied => {}
         }
     }
@@ -311,6 +319,7 @@ impl Record {
         {
             // Whatever was thought of it was given up with it.
             seen.condemned = false;
+            seen.overweight = false;
             self.workers.insert(worker, seen);
         }
         let now_ns = self.now_ns;

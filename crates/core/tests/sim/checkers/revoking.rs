@@ -64,7 +64,7 @@ fn is_for_another(record: &Record, worker: WorkerId) -> bool {
     let clears = record
         .workers
         .get(&worker)
-        .is_some_and(|seen| seen.sentence.is_some());
+        .is_some_and(|seen| seen.sentence.is_some() || seen.overweight);
     let works = record
         .workers
         .get(&worker)

@@ -166,6 +166,20 @@ fn a_worker_condemned_at_any_step_counts_as_dead() {
 }
 
 #[test]
+fn a_worker_with_too_much_memory_at_any_step_costs_what_it_runs() {
+    let happen = |driver: &mut Driver| match driver.world.overfill(&mut driver.rng) {
+        Some(event) => driver.tell(event),
+        None => Ok(()),
+    };
+    for on_crash in [OnCrash::Recover, OnCrash::Break] {
+        sweep(&config(3, on_crash), happen, |driver| {
+            let died = driver.count(is_died);
+            died <= 1 && died + driver.count(is_answered) == TASKS
+        });
+    }
+}
+
+#[test]
 fn a_failing_setup_at_any_step_breaks_the_pool() {
     let happen = |driver: &mut Driver| {
         let event = driver.world.fail_setup();
