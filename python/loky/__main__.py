@@ -17,8 +17,8 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
         help="say what this machine offers to a pool, and try it",
         description=(
             "Says what this machine offers to a pool, then tries one: kills a worker, fills the memory of "
-            "another one under a limit, lets a task run out of time, and looks for what is left. Exit status: "
-            "0 if all is well, 1 if a trial failed, 2 for a wrong command line."
+            "another one under a limit, lets a task run out of time, and looks for what is left. "
+            "Exit status: 0 if all is well, 1 if a trial failed, 2 for a wrong command line."
         ),
     )
     doctor.add_argument("--json", action="store_true", help="one JSON object instead of a table")

@@ -187,9 +187,10 @@ def _launcher_text(fact: str | None) -> str:
     text = "The pool is broken: the process that starts its workers died again and again."
     if fact is None:
         return text
+    last = fact.replace("the process that starts the workers", "it", 1)
     return (
-        f"{text} The last time, {fact.replace('the process that starts the workers', 'it', 1)}. Look at what it printed: something that it imports at its start "
-        "may have failed."
+        f"{text} The last time, {last}. Look at what it printed: something that it imports at its "
+        "start may have failed."
     )
 
 

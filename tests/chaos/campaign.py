@@ -98,9 +98,9 @@ class Campaign:
         """Do something to the pool."""
         self.blows[blow] += 1
         if blow == "cancel":
-            for number, _, future in self.chance.sample(list(self.outstanding), len(self.outstanding) // 4):
+            for victim, _, future in self.chance.sample(list(self.outstanding), len(self.outstanding) // 4):
                 if future.cancel():
-                    self.cancelled.add(number)
+                    self.cancelled.add(victim)
             return
         if blow == "resize":
             # It waits for the new size, which a shortage of files can make impossible.

@@ -142,7 +142,7 @@ def test_the_wish_holds_for_what_the_spared_one_starts(pool, launcher):
 
     def start():
         script = "sleep 1000 >/dev/null 2>&1 & echo $!"
-        return int(subprocess.run(["sh", "-c", script], env=loky.let_live(), stdout=-1).stdout)
+        return int(subprocess.run(["sh", "-c", script], check=True, env=loky.let_live(), stdout=-1).stdout)
 
     pid = executor.submit(start).result()
     executor.shutdown(wait=True)

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use loky_core::effect::{Effect, KillReason};
+use loky_core::effect::{Departure, Effect, KillReason};
 use loky_core::event::Event;
 use loky_core::ids::{Attempt, TaskId, WorkerId};
 use loky_core::outcome::{BreakReason, Outcome};
@@ -70,17 +70,7 @@ impl State {
                 until_ns: _,
             } => self.rest(worker, task),
             Effect::CompleteTask { task, outcome } => self.complete(task, outcome),
-            Effect::WorkerGone { worker, departure } => {
-                if let Some(report) = self.reports.get(&worker) {
-                    let report = Arc::clone(report);
-                    self.front.deliver(Delivery::WorkerGone {
-                        pid: report.pid,
-                        index: report.index,
-                        departure,
-                        report,
-                    });
-                }
-            }
+            Effect::WorkerGone { worker, departure } => self.tell_gone(worker, departure),
             Effect::BreakPool { reason } => self.break_pool(reason),
             Effect::ArmTimer { at_ns } => {
                 self.timer_at_ns = Some(at_ns);
@@ -98,6 +88,18 @@ impl State {
                 self.phase = Phase::Stopped;
                 self.stir = true;
             }
+        }
+    }
+
+    fn tell_gone(&self, worker: WorkerId, departure: Departure) {
+        if let Some(report) = self.reports.get(&worker) {
+            let report = Arc::clone(report);
+            self.front.deliver(Delivery::WorkerGone {
+                pid: report.pid,
+                index: report.index,
+                departure,
+                report,
+            });
         }
     }
 

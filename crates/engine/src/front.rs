@@ -137,43 +137,43 @@ impl Inbox {
 
     /// Waits for deliveries and takes all there are, in order.
     pub fn take(&self) -> VecDeque<Delivery> {
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        while shelf.deliveries.is_empty() {
-            shelf.awaited = true;
-            shelf = self
+        let mut kept = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        while kept.deliveries.is_empty() {
+            kept.awaited = true;
+            kept = self
                 .filled
-                .wait(shelf)
+                .wait(kept)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        shelf.awaited = false;
-        std::mem::take(&mut shelf.deliveries)
+        kept.awaited = false;
+        std::mem::take(&mut kept.deliveries)
     }
 
     /// As `take`, and empty-handed after `timeout`.
     pub fn take_within(&self, timeout: Duration) -> VecDeque<Delivery> {
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        shelf.awaited = shelf.deliveries.is_empty();
-        let waited = self.filled.wait_timeout_while(shelf, timeout, |shelf| {
-            let empty = shelf.deliveries.is_empty();
-            shelf.awaited = empty;
+        let mut kept = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.awaited = kept.deliveries.is_empty();
+        let waited = self.filled.wait_timeout_while(kept, timeout, |kept| {
+            let empty = kept.deliveries.is_empty();
+            kept.awaited = empty;
             empty
         });
-        let (mut shelf, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        shelf.awaited = false;
-        std::mem::take(&mut shelf.deliveries)
+        let (mut kept, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        kept.awaited = false;
+        std::mem::take(&mut kept.deliveries)
     }
 }
 
 impl Front for Inbox {
     fn deliver(&self, delivery: Delivery) {
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        shelf.deliveries.push_back(delivery);
+        let mut kept = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.deliveries.push_back(delivery);
     }
 
     fn settle(&self) {
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        if !shelf.deliveries.is_empty() && std::mem::take(&mut shelf.awaited) {
-            drop(shelf);
+        let mut kept = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        if !kept.deliveries.is_empty() && std::mem::take(&mut kept.awaited) {
+            drop(kept);
             self.filled.notify_all();
         }
     }

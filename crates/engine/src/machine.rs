@@ -37,6 +37,10 @@ pub enum LimitMechanism {
 
 /// What there is.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a list of independent findings"
+)]
 pub struct Machine {
     /// The end of a process can be polled for.
     pub pidfd: bool,

@@ -26,6 +26,7 @@ const LOOKS_SETTLED: u32 = 2;
 const GIVE_UP_NS: u64 = 150_000_000;
 
 /// Who wants a stack.
+#[derive(Clone, Copy)]
 pub(crate) enum Wish {
     /// A caller, who waits for what stands under this number.
     Asked(u64),

@@ -132,13 +132,11 @@ impl State {
     }
 
     pub(crate) fn timed_out(&mut self, worker: WorkerId, task: TaskId) -> TaskEnd {
-        match self.report_of_end(worker, task) {
-            Some(report) => TaskEnd::TimedOut(self.with_history(task, report)),
-            None => {
-                debug_assert!(false, "{task} ran out of time and nobody knows where");
-                TaskEnd::Cancelled
-            }
-        }
+        let Some(report) = self.report_of_end(worker, task) else {
+            debug_assert!(false, "{task} ran out of time and nobody knows where");
+            return TaskEnd::Cancelled;
+        };
+        TaskEnd::TimedOut(self.with_history(task, report))
     }
 
     pub(crate) fn expired(&self, task: TaskId) -> TaskEnd {

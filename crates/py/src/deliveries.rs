@@ -13,31 +13,7 @@ use crate::buffers::Payload;
 /// dropped while the interpreter is held.
 pub(crate) fn to_tuple(py: Python<'_>, delivery: Delivery) -> PyResult<Option<Bound<'_, PyTuple>>> {
     let tuple = match delivery {
-        Delivery::Ended { task, end } => match end {
-            TaskEnd::Value(answer) => {
-                (intern!(py, "value"), task.0, Payload::new(answer)).into_pyobject(py)?
-            }
-            TaskEnd::Raised(answer) => {
-                (intern!(py, "raised"), task.0, Payload::new(answer)).into_pyobject(py)?
-            }
-            TaskEnd::Died(report) => {
-                ("died", task.0, report_dict(py, &report)?).into_pyobject(py)?
-            }
-            TaskEnd::Broken(breakage) => {
-                ("broken", task.0, breakage_dict(py, &breakage)?).into_pyobject(py)?
-            }
-            TaskEnd::Cancelled => (intern!(py, "cancelled"), task.0).into_pyobject(py)?,
-            TaskEnd::TimedOut(report) => {
-                ("timed_out", task.0, report_dict(py, &report)?).into_pyobject(py)?
-            }
-            TaskEnd::Expired { waited_ns } => {
-                ("expired", task.0, seconds(waited_ns)).into_pyobject(py)?
-            }
-            TaskEnd::ShutDown => ("shutdown", task.0).into_pyobject(py)?,
-            TaskEnd::Undeliverable { errno } => {
-                ("undeliverable", task.0, errno).into_pyobject(py)?
-            }
-        },
+        Delivery::Ended { task, end } => end_tuple(py, task.0, end)?,
         Delivery::Discarded(buffers) => {
             drop(buffers);
             return Ok(None);
@@ -75,6 +51,32 @@ pub(crate) fn to_tuple(py: Python<'_>, delivery: Delivery) -> PyResult<Option<Bo
         Delivery::Broke(breakage) => ("broke", breakage_dict(py, &breakage)?).into_pyobject(py)?,
     };
     Ok(Some(tuple))
+}
+
+/// The end of a task, with the name of its kind first.
+fn end_tuple(py: Python<'_>, task: u64, end: TaskEnd) -> PyResult<Bound<'_, PyTuple>> {
+    let tuple = match end {
+        TaskEnd::Value(answer) => {
+            (intern!(py, "value"), task, Payload::new(answer)).into_pyobject(py)?
+        }
+        TaskEnd::Raised(answer) => {
+            (intern!(py, "raised"), task, Payload::new(answer)).into_pyobject(py)?
+        }
+        TaskEnd::Died(report) => ("died", task, report_dict(py, &report)?).into_pyobject(py)?,
+        TaskEnd::Broken(breakage) => {
+            ("broken", task, breakage_dict(py, &breakage)?).into_pyobject(py)?
+        }
+        TaskEnd::Cancelled => (intern!(py, "cancelled"), task).into_pyobject(py)?,
+        TaskEnd::TimedOut(report) => {
+            ("timed_out", task, report_dict(py, &report)?).into_pyobject(py)?
+        }
+        TaskEnd::Expired { waited_ns } => {
+            ("expired", task, seconds(waited_ns)).into_pyobject(py)?
+        }
+        TaskEnd::ShutDown => ("shutdown", task).into_pyobject(py)?,
+        TaskEnd::Undeliverable { errno } => ("undeliverable", task, errno).into_pyobject(py)?,
+    };
+    Ok(tuple)
 }
 
 fn departure_name(departure: Departure) -> &'static str {

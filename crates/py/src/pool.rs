@@ -155,6 +155,10 @@ impl Pool {
     /// Describes the surroundings of new workers. `descriptors` are pairs of an open descriptor here,
     /// which is duplicated, and its number there. With an `environment`, workers are executed with it.
     #[pyo3(signature = (blob, descriptors, environment=Vec::new()))]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the form that the extraction wants"
+    )]
     fn provide_setup(
         &self,
         py: Python<'_>,

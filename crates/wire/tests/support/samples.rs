@@ -71,26 +71,24 @@ pub fn append_frame_of(chance: &mut Chance, kind: Kind, out: &mut Vec<u8>) {
             )
             .unwrap();
         }
-        Kind::Exited => {
-            let body = ExitedBody {
-                max_rss_bytes: chance.next(),
-                user_ns: chance.next(),
-                system_ns: chance.next(),
-                killed_on_request: chance.yes(),
-                passed_limit: chance.yes(),
-            };
-            encode_body(
-                &Header::for_worker(kind, worker, chance.count(9)),
-                &body,
-                out,
-            )
-            .unwrap();
-        }
+        Kind::Exited => append_exited(chance, worker, out),
         Kind::Unfit => encode(&Header::bare(kind, 0), &[b"two threads"], out).unwrap(),
         Kind::Signalled => {
             encode(&Header::for_worker(kind, worker, 2), &[], out).unwrap();
         }
     }
+}
+
+fn append_exited(chance: &mut Chance, worker: u64, out: &mut Vec<u8>) {
+    let body = ExitedBody {
+        max_rss_bytes: chance.next(),
+        user_ns: chance.next(),
+        system_ns: chance.next(),
+        killed_on_request: chance.yes(),
+        passed_limit: chance.yes(),
+    };
+    let header = Header::for_worker(Kind::Exited, worker, chance.count(9));
+    encode_body(&header, &body, out).unwrap();
 }
 
 fn slot(chance: &mut Chance) -> u16 {
