@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .cloudpickle_wrapper import wrap_non_picklable_objects as wrap_non_picklable_objects
     from .process_executor import ProcessPoolExecutor as ProcessPoolExecutor
     from .reusable_executor import get_reusable_executor as get_reusable_executor
+    from .reusable_executor import warm_up as warm_up
 
 __version__ = "0.1.0"
 
@@ -81,6 +82,7 @@ _home = {
     "let_live": "loky._let_live",
     "set_loky_pickler": "loky._pickler_choice",
     "wait": "concurrent.futures",
+    "warm_up": "loky.reusable_executor",
     "wrap_non_picklable_objects": "loky.cloudpickle_wrapper",
 }
 

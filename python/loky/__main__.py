@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 def main(arguments: "Sequence[str] | None" = None) -> int:
     """Carry out a command line; its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m loky", description="A process pool that survives its tasks.")
+    parser = argparse.ArgumentParser(
+        prog="python -m loky", description="A process pool that survives its tasks."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     doctor = commands.add_parser(
         "doctor",

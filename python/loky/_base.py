@@ -353,10 +353,7 @@ class Future(_std.Future["T"]):
                 return False
             pool = self._living_pool()
             if pool is not None:
-                if not (
-                    pool.cancel(self._task)
-                    or (force and pool.cancel_by_force(self._task, grace))
-                ):
+                if not (pool.cancel(self._task) or (force and pool.cancel_by_force(self._task, grace))):
                     return False
                 # Said here, so that the next one who asks hears it. Whoever has to be told is told
                 # without the lock.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
     from typing import Any
 
+
 class ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]
     """`cloudpickle` with exceptions by structure and reducers of this pickler alone.
 

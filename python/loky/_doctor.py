@@ -144,7 +144,9 @@ def _memory() -> "Iterator[Fact]":
         limit = group["limit_bytes"]
         yield Fact("cgroup_limit_bytes", limit, _size(limit) or "no limit of its own or around it")
         yield Fact("cgroup_usage_bytes", group["usage_bytes"], _size(group["usage_bytes"]))
-        yield Fact("cgroup_oom_kills", group["kills"], "" if group["kills"] is not None else "not counted here")
+        yield Fact(
+            "cgroup_oom_kills", group["kills"], "" if group["kills"] is not None else "not counted here"
+        )
     counted = machine["kernel_kills"]
     yield Fact("system_oom_kills", counted, "since the start" if counted is not None else "not counted here")
     mechanism = machine["limit_mechanism"]

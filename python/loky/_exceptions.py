@@ -103,9 +103,7 @@ def terminated(facts: "Mapping[str, Any]", task: str | None, owns_task: bool = T
     return error
 
 
-def timed_out(
-    facts: "Mapping[str, Any]", task: str | None, timeout_s: float | None
-) -> TaskTimeoutError:
+def timed_out(facts: "Mapping[str, Any]", task: str | None, timeout_s: float | None) -> TaskTimeoutError:
     """The error of a task that ran for longer than it may.
 
     Args:

@@ -217,7 +217,9 @@ def _check_integer(name: str, value: int, least: int, most: int) -> int:
 def _check_exceptions(value: "RetryOn") -> "tuple[type[BaseException], ...]":
     classes = value if isinstance(value, tuple) else (value,)
     for cls in classes:
-        if not isinstance(cls, type) or not issubclass(cls, BaseException):
+        # A caller without a type checker may have given anything.
+        given: object = cls
+        if not (isinstance(given, type) and issubclass(given, BaseException)):
             raise TypeError(f"retry_on must be an exception class or a tuple of them, not {value!r}")
     return classes
 

@@ -15,12 +15,14 @@ from _pickle import PicklingError
 
 from . import _answers, _exceptions, _launch, _lives, _pickling, _remote, _standard_tracker, _state
 from ._base import Future
+from ._manager_thread import ManagerThread
 from ._native import Pool, PoolBroken, PoolClosed, PoolForked
+from ._pool_options import ExecutorFlags, PoolOptions
 from ._processes import WorkerTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from ._options import TaskOptions
@@ -42,58 +44,6 @@ _GREW = (
 
 
 _function_type = type(lambda: None)
-
-
-class ExecutorFlags:
-    """What has become of a pool. Outlives its executor, and may be read by whoever kept it.
-
-    Attributes:
-        shutdown: no more tasks are taken.
-        broken: the error that broke the pool, or None.
-        kill_workers: the pool was told to kill its workers.
-    """
-
-    def __init__(self) -> None:
-        self.shutdown = False
-        self.broken: _exceptions.BrokenProcessPool | None = None
-        self.kill_workers = False
-
-
-class PoolOptions:
-    """The arguments of an executor, checked."""
-
-    def __init__(
-        self,
-        *,
-        idle_timeout_s: float | None,
-        initializer: "Callable[..., object] | None",
-        initargs: "tuple[Any, ...]",
-        environment: "Mapping[str, Any] | None",
-        job_reducers: "_pickling.Reducers | None",
-        result_reducers: "_pickling.Reducers | None",
-        on_crash: str,
-        launcher: str,
-        preload: tuple[str, ...],
-        max_tasks_per_worker: int | None,
-        context: "Any" = None,
-        start_timeout_s: float | None = None,
-        grace_s: tuple[float, float | None] = (0.2, None),
-        capture_stderr: bool = False,
-    ) -> None:
-        self.idle_timeout_s = idle_timeout_s
-        self.initializer = initializer
-        self.initargs = initargs
-        self.environment = environment
-        self.job_reducers = job_reducers
-        self.result_reducers = result_reducers
-        self.on_crash = on_crash
-        self.launcher = launcher
-        self.preload = preload
-        self.max_tasks_per_worker = max_tasks_per_worker
-        self.start_timeout_s = start_timeout_s
-        self.grace_s = grace_s
-        self.context = context
-        self.capture_stderr = capture_stderr
 
 
 class PoolLife:
@@ -464,9 +414,11 @@ class PoolLife:
                 self._show_stack(item[2])
                 return _exceptions.terminated(item[2], future._label)
             case "timed_out":
-                return _exceptions.timed_out(item[2], future._label, options and options.timeout_s)
+                limit_s = None if options is None else options.timeout_s
+                return _exceptions.timed_out(item[2], future._label, limit_s)
             case "expired":
-                return _exceptions.expired(item[2], future._label, options and options.queue_timeout_s)
+                limit_s = None if options is None else options.queue_timeout_s
+                return _exceptions.expired(item[2], future._label, limit_s)
             case "broken":
                 return self._broken_error(item[2], future._label)
             case "shutdown":
@@ -587,72 +539,6 @@ class PoolLife:
         self._fail_pending()
         self.processes.closed()
         _lives.unregister(self)
-
-
-class ManagerThread(threading.Thread):
-    """Finishes futures as their outcomes arrive, and runs their callbacks. Ends with its pool."""
-
-    def __init__(self, life: PoolLife) -> None:
-        super().__init__(name="ExecutorManagerThread", daemon=False)
-        self._life: PoolLife | None = life
-        self._over = threading.Event()
-
-    def run(self) -> None:
-        """Carry out what the engine reports until the pool's life has ended."""
-        life = self._life
-        assert life is not None
-        try:
-            self._prepare()
-            self._work(life)
-        except BaseException as error:
-            life.crashed(error)
-            self._drain(life)
-        finally:
-            life.ended()
-            self._life = None
-            self._over.set()
-
-    @staticmethod
-    def _prepare() -> None:
-        """Have at hand what tells of a death: there may be no descriptor left then to read it with."""
-        try:
-            from . import _report, _surroundings  # noqa: F401
-        except OSError:
-            pass  # There is none already.
-
-    def join(self, timeout: float | None = None) -> None:
-        """Wait until the pool's life has ended, at most `timeout` seconds.
-
-        An interrupted `join` of the base class may take the thread for ended, so it is called only
-        when there is nothing more to wait for.
-        """
-        if threading.current_thread() is not self and self.is_alive() and not self._over.wait(timeout):
-            return
-        super().join(timeout)
-
-    def wait_result_broken_or_wakeup(self) -> "list[Any] | None":
-        """Wait for outcomes. Looked up at each step, under the name that loky gives it."""
-        life = self._life
-        return None if life is None else life.next_batch()
-
-    def _work(self, life: PoolLife) -> None:
-        while True:
-            batch = self.wait_result_broken_or_wakeup()
-            if batch is None:
-                return
-            batch.reverse()
-            while batch:
-                # Taken out one by one: nothing may hold an answer longer than its future.
-                life.handle(batch.pop())
-
-    @staticmethod
-    def _drain(life: PoolLife) -> None:
-        """Let the engine come to its end although nobody listens any more."""
-        try:
-            while life.next_batch() is not None:
-                life._fail_pending()
-        except BaseException:
-            pass  # The engine itself is what failed; `ended` finishes what is left.
 
 
 def _label(function: object) -> str | None:

@@ -78,9 +78,7 @@ class CrashReport:
     def is_poison(self) -> bool:
         """Whether the task had several attempts and each of them ended its worker."""
         harmless = (CrashCause.RAISED, CrashCause.TIMEOUT, CrashCause.CANCELLED)
-        return bool(self.history) and all(
-            attempt.cause not in harmless for attempt in (self, *self.history)
-        )
+        return bool(self.history) and all(attempt.cause not in harmless for attempt in (self, *self.history))
 
     def as_dict(self) -> "dict[str, Any]":
         """The fields as plain values that can be written as JSON."""
@@ -193,7 +191,9 @@ _STACK_FULL = (
     "The code calls itself too deeply: look for a recursion without end, or raise the limit of the "
     "stack (ulimit -s) before the program starts."
 )
-_POISON = "The task itself is the likely reason: try it alone, in a pool with one worker, before it runs again."
+_POISON = (
+    "The task itself is the likely reason: try it alone, in a pool with one worker, before it runs again."
+)
 _WAITED = (
     "All workers were busy: more workers, fewer tasks at a time or a higher priority= would have it "
     "begin earlier."

@@ -120,7 +120,11 @@ def _leave_a_child() -> int:
 def _try_launcher(launcher: str) -> "Callable[[], str]":
     def trial() -> str:
         with ProcessPoolExecutor(2, launcher=launcher) as executor:
-            _expect(list(executor.map(_square, range(50), timeout=_PATIENCE_S)), [n * n for n in range(50)], "values")
+            _expect(
+                list(executor.map(_square, range(50), timeout=_PATIENCE_S)),
+                [n * n for n in range(50)],
+                "values",
+            )
         return ""
 
     return trial

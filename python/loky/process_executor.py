@@ -11,7 +11,18 @@ import sys
 import threading
 from multiprocessing.process import current_process
 
-from . import _channels, _contexts, _exceptions, _lives, _map, _options, _pickling, _pool, _state
+from . import (
+    _channels,
+    _contexts,
+    _exceptions,
+    _lives,
+    _map,
+    _options,
+    _pickling,
+    _pool,
+    _pool_options,
+    _state,
+)
 from ._cpu_count import cpu_count
 from ._exceptions import (
     BrokenProcessPool,
@@ -193,7 +204,7 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         self._initializer = initializer
         self._initargs = initargs
         default_launcher = "zygote" if sys.platform == "linux" else "exec"
-        self._options = _pool.PoolOptions(
+        self._options = _pool_options.PoolOptions(
             idle_timeout_s=None if timeout is None else max(0.0, float(timeout)),
             initializer=initializer,
             initargs=tuple(initargs),
@@ -211,7 +222,7 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         )
         self._task_options = _options.from_defaults(task_options)
         self._own_result_queue: Any = None
-        self._flags = _pool.ExecutorFlags()
+        self._flags = _pool_options.ExecutorFlags()
         self._processes = WorkerTable()
         self._start_lock = threading.Lock()
         self._life: _pool.PoolLife | None = None
@@ -272,6 +283,11 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         """The Python stacks of all workers now, by process id, as text. Nothing is disturbed."""
         life = self._life
         return {} if life is None or not life.begun else life.stacks()
+
+    def warm_up(self) -> None:
+        """Start the helper process that makes workers, in the background, before the first task."""
+        # Nothing is known of the tasks to come: the helper is made fit for all of them.
+        self._open(None)
 
     def _open(self, function: object) -> _pool.PoolLife:
         """The started pool, or the reason why there is none."""

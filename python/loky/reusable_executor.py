@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         start_timeout: float | None
         grace: float | tuple[float, float]
 
+
 __all__ = ["get_reusable_executor"]
 
 _RESIZE_WITH_WORK = (
@@ -107,6 +108,28 @@ def get_reusable_executor(
         env=env,
         **more,
     )
+    return executor
+
+
+def warm_up(max_workers: int | None = None, **options: "Any") -> "_ReusablePoolExecutor":
+    """Start the helper process of the calling thread's executor, in the background.
+
+    Its first task then waits for a fork and not for an interpreter. No worker is started, and
+    importing this package never does this by itself.
+
+    Args:
+        max_workers: see `get_reusable_executor`.
+        options: its other arguments. An executor that is asked for with others is another one.
+
+    Returns:
+        The executor, as `get_reusable_executor` gives it from now on.
+
+    Raises:
+        OSError: there are no descriptors or processes left.
+        ValueError, TypeError: as `get_reusable_executor`.
+    """
+    executor: _ReusablePoolExecutor = get_reusable_executor(max_workers, **options)
+    executor.warm_up()
     return executor
 
 

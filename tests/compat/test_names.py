@@ -148,8 +148,9 @@ REUSE = {
 
 
 def defaults(function):
-    parameters = inspect.signature(function).parameters
-    return {name: parameter.default for name, parameter in parameters.items() if name != "self"}
+    """The parameters that loky has; what this package adds comes by keyword only."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
 
 @pytest.mark.parametrize("owner", [loky, loky.reusable_executor._ReusablePoolExecutor])

@@ -72,7 +72,9 @@ CASES = {
         "the process sent SIGABRT to itself, as abort() and raise() do",
         stderr_tail="free(): invalid pointer\n",
     ),
-    "sigkill": killed("SIGKILL", 9, "the kernel has counted no out-of-memory kill in its memory cgroup /jobs/7"),
+    "sigkill": killed(
+        "SIGKILL", 9, "the kernel has counted no out-of-memory kill in its memory cgroup /jobs/7"
+    ),
     "sigterm": killed("SIGTERM", 15),
     "realtime_signal": killed(None, 40),
     "oom": killed(
