@@ -7,6 +7,7 @@
 #   make lint             formatting, lints, types, house rules; warnings are errors
 #   make wheel            dist/*.whl, one for every Python from 3.11 on
 #   make bench            measure against the peers, write benches/results/, renew the table in README.md
+#   make soak SOAK_S=…    steady use of one pool, an hour unless told otherwise; fails if anything grows
 #   make sim STEPS=…      the simulator for as long as one likes; SEED=… replays one run
 #   make fuzz INPUTS=…    the frame decoder on so many random and mutated inputs
 #
@@ -18,6 +19,7 @@ OUTPUT ?= target/survey
 STEPS ?= 1000000000
 INPUTS ?= 50000000
 SEED ?=
+SOAK_S ?= 3600
 
 export VENV
 BIN := $(VENV)/bin
@@ -25,7 +27,7 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
 	$(shell find crates python -type f \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' \
 		-o -name '*.toml' -o -name 'py.typed' \))
 
-.PHONY: build demo test lint wheel bench sim fuzz compat clean
+.PHONY: build demo test lint wheel bench soak sim fuzz compat clean
 .DELETE_ON_ERROR:
 
 build: $(VENV)/.installed
@@ -66,6 +68,9 @@ wheel: $(VENV)/.packages
 
 bench: build
 	ci/bench $(BIN)/python
+
+soak: build
+	$(BIN)/python -m benches.soak --seconds $(SOAK_S)
 
 sim:
 	LOKY_SIM_STEPS=$(STEPS) $(if $(SEED),LOKY_SIM_SEED=$(SEED)) ci/sim

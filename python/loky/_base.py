@@ -521,7 +521,9 @@ class Future(_std.Future["T"]):
     def _note(self, error: BaseException) -> None:
         """Have the error name the task, if its submitter gave it a name."""
         if self._options is not None and self._options.label is not None:
-            error.add_note(f"in the task labelled {self._options.label!r}")
+            note = f"task: {self._options.label}"
+            if note not in getattr(error, "__notes__", ()):
+                error.add_note(note)
 
     def _finished_decoding(self) -> None:
         if self._bells:

@@ -41,7 +41,7 @@ _Delivery: TypeAlias = (
     | tuple[Literal["broke"], dict[str, Any]]
 )
 
-_Options: TypeAlias = tuple[float | None, float | None, int, bool, int, float | None]
+_Options: TypeAlias = tuple[float | None, float | None, int, bool, int, float | None, int | None]
 
 @final
 class Pool:
@@ -60,6 +60,7 @@ class Pool:
         terminate_grace: float | None = None,
         environment: list[tuple[str, str]] | None = None,
         capture_stderr: bool = False,
+        memory_limit: int | None = None,
     ) -> Pool: ...
     def prestart(self) -> None: ...
     def submit(self, stream: bytes, buffers: list[Any], options: _Options | None = None) -> int: ...

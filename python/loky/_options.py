@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         label: str | None
         priority: int
         slow_after: float | None
+        soft_memory_limit: int | str | None
 
     class Given(TypedDict, total=False):
         """The options as arguments of `executor.options`."""
@@ -44,8 +45,10 @@ if TYPE_CHECKING:
         label: str | None
         priority: int
         slow_after: float | None
+        memory_limit: int | str | None
+        soft_memory_limit: int | str | None
 
-    NativeOptions = tuple[float | None, float | None, int, bool, int, float | None]
+    NativeOptions = tuple[float | None, float | None, int, bool, int, float | None, int | None]
 
 _RETRIES_MAX = 2**32 - 1
 _PRIORITY_MAX = 2**31 - 1
@@ -62,17 +65,21 @@ class TaskOptions:
         label: what the task is called in reports and messages.
         priority: the higher goes first.
         slow_after_s: run time after which it is told of.
+        memory_limit_bytes: what its worker may have while it runs.
+        soft_memory_limit_bytes: what makes `MemoryError` in the task.
         native: the same for the engine; None where that has nothing to do.
     """
 
     __slots__ = (
         "label",
+        "memory_limit_bytes",
         "native",
         "priority",
         "queue_timeout_s",
         "retries",
         "retry_on",
         "slow_after_s",
+        "soft_memory_limit_bytes",
         "timeout_s",
     )
 
@@ -86,6 +93,8 @@ class TaskOptions:
         label: str | None = None,
         priority: int = 0,
         slow_after: float | None = None,
+        memory_limit: int | str | None = None,
+        soft_memory_limit: int | str | None = None,
         timeout_name: str = "timeout",
     ) -> None:
         self.timeout_s = check_seconds(timeout_name, timeout)
@@ -95,6 +104,8 @@ class TaskOptions:
         self.label = _check_label(label)
         self.priority = _check_integer("priority", priority, -_PRIORITY_MAX - 1, _PRIORITY_MAX)
         self.slow_after_s = check_seconds("slow_after", slow_after)
+        self.memory_limit_bytes = check_bytes("memory_limit", memory_limit)
+        self.soft_memory_limit_bytes = check_bytes("soft_memory_limit", soft_memory_limit)
         if self.retry_on and self.retries == 0:
             raise ValueError("retry_on has no effect without retries: give retries=1 or more as well")
         self.native = self._native()
@@ -107,8 +118,9 @@ class TaskOptions:
             self._retries_timeouts(),
             self.priority,
             self.slow_after_s,
+            self.memory_limit_bytes,
         )
-        return None if native == (None, None, 0, False, 0, None) else native
+        return None if native == (None, None, 0, False, 0, None, None) else native
 
     def _retries_timeouts(self) -> bool:
         if not self.retry_on:
@@ -127,10 +139,24 @@ class TaskOptions:
             "label": self.label,
             "priority": self.priority,
             "slow_after": self.slow_after_s,
+            "memory_limit": self.memory_limit_bytes,
+            "soft_memory_limit": self.soft_memory_limit_bytes,
         }
 
 
-_NAMES = frozenset(("timeout", "queue_timeout", "retries", "retry_on", "label", "priority", "slow_after"))
+_NAMES = frozenset(
+    (
+        "timeout",
+        "queue_timeout",
+        "retries",
+        "retry_on",
+        "label",
+        "priority",
+        "slow_after",
+        "memory_limit",
+        "soft_memory_limit",
+    )
+)
 
 
 def with_changes(old: TaskOptions | None, changes: "Given") -> TaskOptions:
@@ -158,7 +184,7 @@ def from_defaults(defaults: "Defaults") -> TaskOptions | None:
     """
     if not defaults:
         return None
-    _check_names(defaults, (_NAMES - {"timeout"}) | {"task_timeout"}, "an executor")
+    _check_names(defaults, (_NAMES - {"timeout", "memory_limit"}) | {"task_timeout"}, "an executor")
     values: dict[str, Any] = dict(defaults)
     if "task_timeout" in values:
         values["timeout"] = values.pop("task_timeout")
@@ -186,6 +212,31 @@ def check_seconds(name: str, value: float | None) -> float | None:
     if math.isnan(seconds) or seconds <= 0:
         raise ValueError(f"{name} must be a positive number of seconds or None, not {value!r}")
     return None if math.isinf(seconds) else seconds
+
+
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def check_bytes(name: str, value: int | str | None) -> int | None:
+    """An amount of memory: a positive number of bytes, a text such as "512M", or None for none.
+
+    Raises:
+        TypeError: it is neither.
+        ValueError: it is not positive, or the text is no amount.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        text = value.strip().upper().removesuffix("B").removesuffix("I")
+        number, unit = text.rstrip("KMGT"), text[len(text.rstrip("KMGT")) :]
+        try:
+            amount = float(number) * _UNITS[unit]
+        except (KeyError, ValueError):
+            amount = math.nan
+        if not (1 <= amount < 2**63):
+            raise ValueError(f"{name} must be an amount of memory such as '512M', not {value!r}")
+        return int(amount)
+    return _check_integer(name, value, 1, 2**63 - 1)
 
 
 def check_grace(name: str, value: float) -> float:

@@ -13,7 +13,18 @@ import warnings
 import weakref
 from _pickle import PicklingError
 
-from . import _answers, _exceptions, _launch, _lives, _pickling, _remote, _standard_tracker, _state
+from . import (
+    _answers,
+    _exceptions,
+    _launch,
+    _lives,
+    _manager,
+    _pickling,
+    _remote,
+    _running,
+    _standard_tracker,
+    _state,
+)
 from ._base import Future
 from ._manager_thread import ManagerThread
 from ._native import Pool, PoolBroken, PoolClosed, PoolForked
@@ -89,15 +100,16 @@ class PoolLife:
             on_crash=options.on_crash,
             launcher=options.launcher,
             executable=sys.executable,
-            arguments=_launch.zygote_arguments(options.preload, by_value),
+            arguments=_launch.zygote_arguments(options.preload, by_value, options.memory_limit_bytes),
             max_tasks_per_worker=options.max_tasks_per_worker,
             start_timeout=options.start_timeout_s,
             grace=options.grace_s[0],
             terminate_grace=options.grace_s[1],
             environment=list(self._environment.items()),
             capture_stderr=options.capture_stderr,
+            memory_limit=options.memory_limit_bytes,
         )
-        self.thread = ManagerThread(self)
+        self.thread = _manager.ManagerThread(self)
         self.begun = False
 
     def begin(self) -> None:
@@ -134,8 +146,14 @@ class PoolLife:
             BrokenProcessPool, ShutdownExecutorError, RuntimeError: the pool takes no more tasks.
         """
         future: Future[Any] = Future()
+        label = _label(function)
         if options is not None:
             future._options = options
+            if options.soft_memory_limit_bytes is not None:
+                from . import _soft_limit
+
+                args, kwargs = (options.soft_memory_limit_bytes, function, args, kwargs), {}
+                function = _soft_limit.call
         self._submitting.append(None)
         try:
             try:
@@ -149,7 +167,7 @@ class PoolLife:
                 future._note(error)
                 future._finish(None, error)
                 return future
-            self._hand_over(future, stream, buffers, _label(function))
+            self._hand_over(future, stream, buffers, label)
         finally:
             self._submitting.pop()
         if self._pool.spawning():
@@ -293,15 +311,11 @@ class PoolLife:
         """The stacks of all workers by process id, each under a line that says what it runs."""
         if self.inherited:
             return {}
-        return {pid: self._headed(*facts) for facts in self._pool.stacks() for pid in (facts[1],)}
-
-    def _headed(self, index: int, pid: int, task: int | None, ran_s: float | None, text: str) -> str:
-        future = None if task is None else self.pending.get(task)
-        if future is not None and ran_s is not None:
-            doing = f"has been running the task {future._label} for {ran_s:.3g} s"
-        else:
-            doing = "runs no task"
-        return f"Worker {index}, process {pid}, {doing}.\n{text or '(its stack cannot be had)'}"
+        return {
+            pid: _running.under_heading(self.pending, *facts)
+            for facts in self._pool.stacks()
+            for pid in (facts[1],)
+        }
 
     def started(self, task: int) -> bool:
         """Whether a worker has begun the task."""
@@ -385,7 +399,7 @@ class PoolLife:
             case "worker_gone":
                 self._worker_gone(*item[1:])
             case "slow":
-                self._slow(*item[1:])
+                _running.tell_slow(self.pending.get(item[1]), *item[2:])
             case "notice":
                 self._notice(item[1], item[2])
             case "broke":
@@ -483,20 +497,6 @@ class PoolLife:
         if idles_out and self._submitting and not self.flags.shutdown:
             # A task that is just being pickled is unknown to the engine but given by the user.
             _warn(_STOPPED_WITH_WORK)
-
-    def _slow(self, task: int, ran_s: float, pid: int, stack: str) -> None:
-        """Say once that a task takes longer than was thought."""
-        import logging
-
-        future = self.pending.get(task)
-        logging.getLogger("loky").warning(
-            "the task %s has been running for %.3g s in worker process %d and goes on%s%s",
-            "?" if future is None else future._label,
-            ran_s,
-            pid,
-            "; its stack:\n" if stack else "",
-            stack.rstrip(),
-        )
 
     def _notice(self, kind: str, detail: object) -> None:
         if kind != "worker_stopped":

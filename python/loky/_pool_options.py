@@ -43,6 +43,7 @@ class PoolOptions:
         start_timeout_s: float | None = None,
         grace_s: tuple[float, float | None] = (0.2, None),
         capture_stderr: bool = False,
+        memory_limit_bytes: int | None = None,
     ) -> None:
         self.idle_timeout_s = idle_timeout_s
         self.initializer = initializer
@@ -58,3 +59,4 @@ class PoolOptions:
         self.grace_s = grace_s
         self.context = context
         self.capture_stderr = capture_stderr
+        self.memory_limit_bytes = memory_limit_bytes

@@ -160,6 +160,8 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         capture_stderr: keep the end of what each worker writes to its standard error, for the report
             on its death. It is passed on to the standard error of this process; the workers write
             into a pipe then, and not to a terminal.
+        memory_limit: bytes, or a text such as "512M", that a worker and what it has started may have
+            while it runs a task. A task that passes it ends alone, with `TerminatedWorkerError`.
         start_timeout: seconds from a worker's process to its readiness, after which it is killed and
             replaced; one pool bears only so many such ends in a row. None: no limit.
         grace: seconds that a task has to end after it was interrupted, before its worker is killed.
@@ -189,6 +191,7 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         mp_context: "Any" = None,
         max_tasks_per_child: int | None = None,
         capture_stderr: bool = False,
+        memory_limit: int | str | None = None,
         start_timeout: float | None = None,
         grace: float | tuple[float, float] = 0.2,
         **task_options: "Unpack[_options.Defaults]",
@@ -217,6 +220,7 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
             max_tasks_per_worker=_check_tasks_per_child(max_tasks_per_child),
             context=context,
             capture_stderr=bool(capture_stderr),
+            memory_limit_bytes=_options.check_bytes("memory_limit", memory_limit),
             start_timeout_s=_options.check_seconds("start_timeout", start_timeout),
             grace_s=_check_grace(grace),
         )
@@ -272,6 +276,8 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
             label: what the task is called in reports, messages and notes.
             priority: the higher goes first among waiting tasks; 0 by default.
             slow_after: seconds after which the logger `loky` tells once that the task is slow.
+            memory_limit: as that of the executor, for this task.
+            soft_memory_limit: what makes `MemoryError` in the task itself, before anybody ends it.
 
         Raises:
             TypeError: an option is unknown or of a wrong type.

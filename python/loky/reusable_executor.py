@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         """What an executor takes beside what loky has."""
 
         start_timeout: float | None
+        memory_limit: int | str | None
         grace: float | tuple[float, float]
 
 

@@ -1,6 +1,7 @@
 """scikit-learn, dask and asyncio on this package: the examples, and what those libraries ask for."""
 
 import asyncio
+import importlib.util
 import subprocess
 import sys
 import threading
@@ -12,7 +13,11 @@ import loky
 from tests.support import programs
 from tests.support.gates import pass_gate
 
-HINT = "is not installed here; `ci/joblib` runs this"
+
+def needs(name):
+    """It is looked for and not imported: that would bring in joblib's own copy of loky."""
+    reason = f"{name} is not installed here; `ci/joblib` runs this"
+    return pytest.mark.skipif(importlib.util.find_spec(name) is None, reason=reason)
 
 
 def example(name, temporary=None):
@@ -29,8 +34,8 @@ def example(name, temporary=None):
     return finished
 
 
+@needs("sklearn")
 def test_a_search_of_scikit_learn_loses_one_candidate():
-    pytest.importorskip("sklearn", reason=f"scikit-learn {HINT}")
     finished = example("scikit_learn_search")
     lines = finished.stdout.splitlines()
     assert lines[0].startswith("cross_val_score: 4 scores")
@@ -41,24 +46,25 @@ def test_a_search_of_scikit_learn_loses_one_candidate():
     assert finished.stderr == ""
 
 
+@needs("dask")
 def test_a_graph_of_dask_that_dies_leaves_the_pool():
-    pytest.importorskip("dask", reason=f"dask {HINT}")
     lines = example("dask_graph").stdout.splitlines()
     assert lines[0] == "sum of squares: 285"
     assert lines[1].startswith("failed: ")
     assert lines[2] == "the same pool again: 285"
 
 
+@needs("distributed")
 def test_a_worker_of_distributed_has_a_pool(tmp_path):
-    pytest.importorskip("distributed", reason=f"distributed {HINT}")
     lines = example("dask_cluster", tmp_path).stdout.splitlines()
     assert lines[:2] == ["results: [0, 1, 2, 3]", "in other processes: True"]
     assert "SIGKILL(-9)" in lines[2]
     assert lines[3] == "afterwards: 5"
 
 
+@needs("tblib")
 def test_exceptions_may_be_made_picklable_by_tblib(pool):
-    pickling_support = pytest.importorskip("tblib.pickling_support", reason=f"tblib {HINT}")
+    from tblib import pickling_support
 
     def fail():
         from tblib import pickling_support

@@ -54,6 +54,9 @@ pub struct TaskOptions {
     pub priority: i32,
     /// The owner is told once when an attempt runs for longer.
     pub slow_after_ns: Option<u64>,
+    /// How much memory the worker may have while it runs the task. It is told by `MemoryExceeded`;
+    /// nothing here looks.
+    pub memory_limit_bytes: Option<u64>,
 }
 
 #[cfg(test)]

@@ -366,9 +366,7 @@ impl Worker {
                 | Doom::Struck(_)
                 | Doom::Overweight
                 | Doom::Late { was_leaving: true },
-            ) => {
-                Departure::Killed
-            }
+            ) => Departure::Killed,
             Stage::Ready | Stage::Leaving(_) if self.is_struck() => Departure::Killed,
             Stage::Spawning
             | Stage::Starting

@@ -255,6 +255,8 @@ pub(crate) struct Channel {
     pub(crate) membership: Option<Arc<str>>,
     /// Its standard error, where the pool was asked to keep its end.
     pub(crate) capture: Option<Capture>,
+    /// What it had too much of, where it is being killed for that.
+    pub(crate) excess: Option<String>,
 }
 
 impl Channel {

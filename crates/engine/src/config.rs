@@ -44,6 +44,8 @@ pub struct PoolConfig {
     /// Keep the end of what each worker writes to its standard error; it is passed on to that of this
     /// process. Workers then write into a pipe instead of to where this process writes.
     pub capture_stderr: bool,
+    /// How much memory a worker may have while it runs a task for which nothing else was asked.
+    pub memory_limit_bytes: Option<u64>,
 }
 
 /// Where `PoolConfig::segment_budget_bytes` has no better value: 1 GiB.

@@ -201,6 +201,7 @@ fn on_time(state: &mut State, scratch: &mut [u8]) {
             state.order_workers(&setup);
         }
     }
+    state.look_at_memory(now_ns, scratch);
     state.look_at_stacks(now_ns);
     state.condemn_overdue(now_ns);
     state.segments.trim(now_ns);

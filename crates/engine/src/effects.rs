@@ -194,6 +194,7 @@ impl State {
                 signals_sent: 0,
                 membership: None,
                 capture,
+                excess: None,
             },
         );
         Ok(())
@@ -280,6 +281,7 @@ impl State {
             self.segments.lend(placed.segment, worker);
         }
         self.dirty.push(worker);
+        self.watch_memory();
     }
 
     fn revoke(&mut self, worker: WorkerId, task: TaskId, attempt: Attempt) {

@@ -51,6 +51,7 @@ impl State {
     /// A worker is over. Everything that it had sent is read first, so that an answer that was
     /// written before the death counts.
     pub(crate) fn on_worker_end(&mut self, worker: WorkerId, ending: &Ending, scratch: &mut [u8]) {
+        self.note_group_kill(worker, ending, scratch);
         if let Some(remains) = self.bury(worker, ending, scratch) {
             self.feed_exit(remains);
         }
@@ -194,7 +195,13 @@ impl State {
             report.cause = cause_of(channel, status, requested);
             report.evidence = evidence::facts_of(status, words, channel.ready, channel.pid);
             report.stack_full = status.signal() == Some(words.signal) && is_stack_full(words);
-            if report.cause == Cause::Signal(signal::SIGKILL) {
+            report.evidence.extend(channel.excess.clone());
+            if report.cause == Cause::Signal(signal::SIGKILL)
+                && channel.killed_for == Some(KillReason::Memory)
+            {
+                // The kernel was faster than this pool, or had a limit of its own to keep.
+                report.cause = Cause::MemoryLimit;
+            } else if report.cause == Cause::Signal(signal::SIGKILL) {
                 let memory = self.witness.judge(channel.membership.as_deref());
                 report.evidence.extend(memory.facts);
                 if memory.killed {
@@ -237,6 +244,7 @@ fn cause_of_own(channel: &Channel, signal: i32, requested: bool) -> Option<Cause
     let killed = requested && signal == signal::SIGKILL;
     match channel.killed_for {
         Some(KillReason::NotReady) if killed => Some(Cause::NotReady),
+        Some(KillReason::Memory) if killed => Some(Cause::MemoryLimit),
         Some(KillReason::Condemned) if killed => Some(Cause::Protocol),
         Some(KillReason::Task(verdict)) if killed => Some(cause_by(verdict)),
         Some(_) | None => channel

@@ -5,6 +5,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
+use loky_core::effect::KillReason;
 use loky_core::event::{Event, LeaveReason};
 use loky_core::ids::{Attempt, TaskId, WorkerId};
 use loky_sys::clock;
@@ -57,7 +58,9 @@ impl State {
             let Some(channel) = self.channels.get_mut(&worker) else {
                 return;
             };
-            if channel.standing == Standing::Condemned {
+            let deaf = channel.standing == Standing::Condemned
+                || channel.killed_for == Some(KillReason::Memory);
+            if deaf {
                 return;
             }
             let taken = match channel.intake.next() {

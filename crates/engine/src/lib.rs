@@ -17,6 +17,7 @@ mod frames;
 pub mod front;
 mod launcher;
 pub mod machine;
+mod memory;
 pub mod pool;
 pub mod report;
 mod segments;

@@ -4,12 +4,15 @@
 //! they have started, at intervals that get short as the limit comes near. Nothing runs in the worker
 //! for it, so no loop in native code can keep it from working. Without a limit nobody looks.
 
+use loky_core::event::Event;
 use loky_core::ids::{TaskId, WorkerId};
-use loky_sys::{clock, process, usage};
+use loky_sys::process::WaitStatus;
+use loky_sys::{clock, process, signal, usage};
 use loky_wire::SlotState;
 use loky_wire::limits::LEDGER_SLOTS;
 
 use crate::channel::{Channel, Stage, Standing};
+use crate::ends::Ending;
 use crate::evidence::mebibytes;
 use crate::state::State;
 
@@ -20,13 +23,20 @@ const FILL_BYTES_PER_NS: u64 = 2;
 const INTERVAL_MIN_NS: u64 = 4_000_000;
 const INTERVAL_MAX_NS: u64 = 100_000_000;
 
+/// The time until the next look at a worker that has a task and has not begun one under a limit.
+const INTERVAL_WAITING_NS: u64 = 10_000_000;
+
+/// How many reads empty the socket of a worker.
+const READS_MAX: usize = 64;
+
 /// How many descendants of a worker are looked at.
 const DESCENDANTS_MAX: usize = 256;
 
-/// A worker that has passed its limit.
-pub(crate) struct Excess {
-    pub(crate) worker: WorkerId,
-    pub(crate) fact: String,
+/// Whether there are tasks in the hands of a worker. One of them may begin at any time.
+fn has_work(channel: &Channel) -> bool {
+    channel.stage == Stage::Running
+        && channel.standing < Standing::Killed
+        && channel.slots_free.len() < usize::from(LEDGER_SLOTS)
 }
 
 /// How long it cannot matter not to look.
@@ -62,49 +72,105 @@ impl State {
     }
 
     /// Looks at the workers that are at work under a limit, and ends those that have passed it.
-    pub(crate) fn look_at_memory(&mut self, now_ns: u64) {
+    pub(crate) fn look_at_memory(&mut self, now_ns: u64, scratch: &mut [u8]) {
         if self.memory_at_ns.is_none_or(|at_ns| at_ns > now_ns) {
             return;
         }
         let mut next_ns = None;
         let mut excesses = Vec::new();
         for channel in self.channels.values() {
-            let Some(limit_bytes) = self.limit_of(channel) else {
+            let Some((task, limit_bytes)) = self.limit_of(channel) else {
+                if has_work(channel) {
+                    next_ns = Some(next_ns.map_or(INTERVAL_WAITING_NS, |next: u64| {
+                        next.min(INTERVAL_WAITING_NS)
+                    }));
+                }
                 continue;
             };
             let used_bytes = used_bytes(channel.pid);
             if used_bytes > limit_bytes {
-                excesses.push(Excess {
-                    worker: channel.worker,
-                    fact: format!(
-                        "it had {} resident, and its limit was {}",
-                        mebibytes(used_bytes),
-                        mebibytes(limit_bytes)
-                    ),
-                });
+                let fact = format!(
+                    "it had {} resident, and its limit was {}",
+                    mebibytes(used_bytes),
+                    mebibytes(limit_bytes)
+                );
+                excesses.push((channel.worker, task, fact));
             }
             let interval_ns = interval_ns(used_bytes, limit_bytes);
             next_ns = Some(next_ns.map_or(interval_ns, |next: u64| next.min(interval_ns)));
         }
-        self.memory_at_ns = next_ns.map(|next_ns| now_ns.saturating_add(next_ns));
-        for excess in excesses {
-            self.end_for_memory(excess);
+        let wanted = self.config.memory_limit_bytes.is_some() || self.limited_tasks > 0;
+        self.memory_at_ns = next_ns
+            .filter(|_| wanted)
+            .map(|next_ns| now_ns.saturating_add(next_ns));
+        for (worker, task, fact) in excesses {
+            self.end_for_memory(worker, task, fact, scratch);
         }
     }
 
-    /// The limit that holds for a worker now; `None` for one that is idle, or that nothing limits.
-    fn limit_of(&self, channel: &Channel) -> Option<u64> {
-        let at_work = channel.stage == Stage::Running
-            && channel.standing < Standing::Killed
-            && channel.slots_free.len() < usize::from(LEDGER_SLOTS);
-        if !at_work {
+    /// Ends a worker for the memory that it had while it ran this task. What it has said by now
+    /// counts: if the task is over, nobody is ended.
+    fn end_for_memory(&mut self, worker: WorkerId, task: TaskId, fact: String, scratch: &mut [u8]) {
+        self.read_worker(worker, scratch, READS_MAX);
+        let still = self
+            .channels
+            .get(&worker)
+            .and_then(|channel| self.limit_of(channel))
+            .is_some_and(|(now, _)| now == task);
+        if !still {
+            return;
+        }
+        if let Some(channel) = self.channels.get_mut(&worker) {
+            channel.excess = Some(fact);
+        }
+        self.feed(Event::MemoryExceeded { worker });
+    }
+
+    /// The kernel has ended a process of a worker's own cgroup, and that was the worker: it is told
+    /// as one that this pool ends for its memory, which costs the others nothing.
+    pub(crate) fn note_group_kill(
+        &mut self,
+        worker: WorkerId,
+        ending: &Ending,
+        scratch: &mut [u8],
+    ) {
+        let Ending::Reaped {
+            status,
+            usage: Some(usage),
+        } = ending
+        else {
+            return;
+        };
+        let killed = WaitStatus(*status).signal() == Some(signal::SIGKILL);
+        if !(usage.passed_limit && killed && !usage.killed_on_request) {
+            return;
+        }
+        self.read_worker(worker, scratch, READS_MAX);
+        let limit = self.config.memory_limit_bytes.map(mebibytes);
+        if let Some(channel) = self.channels.get_mut(&worker) {
+            let limit = limit.unwrap_or_default();
+            channel.excess = Some(format!(
+                "the kernel ended it at the limit of its own memory cgroup, {limit}"
+            ));
+            self.feed(Event::MemoryExceeded { worker });
+        }
+    }
+
+    /// The task that a worker runs under a limit, and the limit.
+    fn limit_of(&self, channel: &Channel) -> Option<(TaskId, u64)> {
+        if !has_work(channel) {
             return None;
         }
-        let of_tasks = (0..LEDGER_SLOTS)
+        let running = (0..LEDGER_SLOTS)
             .filter_map(|slot| channel.ledger.view(slot).ok())
-            .filter(|view| view.state == SlotState::Running)
-            .filter_map(|view| self.tasks.get(&TaskId(view.task))?.memory_limit_bytes);
-        of_tasks.chain(self.config.memory_limit_bytes).min()
+            .filter(|view| view.state == SlotState::Running);
+        let limits = running.filter_map(|view| {
+            let task = TaskId(view.task);
+            let watched = self.tasks.get(&task)?.watched.as_ref();
+            let own = watched.and_then(|watched| watched.memory_limit_bytes);
+            Some((task, own.or(self.config.memory_limit_bytes)?))
+        });
+        limits.min_by_key(|(_, limit_bytes)| *limit_bytes)
     }
 }
 

@@ -534,9 +534,11 @@ fn accept(
     state.task_last += 1;
     let task = TaskId(state.task_last);
     let mut entry = TaskEntry::new(payload);
-    if options.is_some() {
+    if let Some(options) = &options {
+        state.limited_tasks += usize::from(options.memory_limit_bytes.is_some());
         entry.watched = Some(Box::new(Watched {
             submitted_ns: clock::monotonic_ns(),
+            memory_limit_bytes: options.memory_limit_bytes,
             history: Vec::new(),
         }));
     }

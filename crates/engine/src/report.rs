@@ -26,6 +26,8 @@ pub enum Cause {
     TimedOut,
     /// The owner ended the task by force. The worker may live on.
     Cancelled,
+    /// It had more memory than the task, or every task, may have.
+    MemoryLimit,
     /// It was not ready in time, and the pool killed it.
     NotReady,
     /// The task raised an exception after which it was to be tried again. The worker lives on.

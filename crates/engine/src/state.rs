@@ -64,6 +64,8 @@ pub(crate) struct TaskEntry {
 /// What is kept of a task with options.
 pub(crate) struct Watched {
     pub(crate) submitted_ns: u64,
+    /// How much memory its worker may have while it runs.
+    pub(crate) memory_limit_bytes: Option<u64>,
     /// The attempts that failed and were followed by another.
     pub(crate) history: Vec<Arc<CrashReport>>,
 }
@@ -150,6 +152,10 @@ pub(crate) struct State {
     /// How the last launcher that died came to its end.
     pub(crate) launcher_fact: Option<String>,
     pub(crate) witness: Witness,
+    /// How many tasks have a limit on memory of their own.
+    pub(crate) limited_tasks: usize,
+    /// When to look at the memory of workers.
+    pub(crate) memory_at_ns: Option<u64>,
     pub(crate) passing: Arc<Passing>,
 }
 
@@ -185,6 +191,8 @@ impl State {
             broke: None,
             launcher_fact: None,
             witness: Witness::default(),
+            limited_tasks: 0,
+            memory_at_ns: None,
             passing: Arc::default(),
         }
     }
@@ -232,6 +240,11 @@ impl State {
             debug_assert!(false, "{task} ended twice");
             return;
         };
+        let limited = entry
+            .watched
+            .as_ref()
+            .is_some_and(|watched| watched.memory_limit_bytes.is_some());
+        self.limited_tasks -= usize::from(limited);
         if let Some(placed) = entry.placed {
             self.segments.let_go(placed.segment);
         }
@@ -339,6 +352,7 @@ impl State {
             self.setup.give_up_at_ns,
             condemned,
             self.next_stack_look_ns(),
+            self.memory_at_ns,
             trim_at_ns,
         ]
         .into_iter()

@@ -84,6 +84,7 @@ impl Builder {
             tasks_per_worker_max: None,
             segment_budget_bytes: config::SEGMENT_BUDGET_BYTES,
             capture_stderr: false,
+            memory_limit_bytes: None,
             variables: Vec::new(),
             clears_environment: false,
             preload: None,

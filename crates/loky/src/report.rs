@@ -36,8 +36,12 @@ impl DeathCause {
             Cause::Signal(number) => Self::Signal(number),
             Cause::Exit(code) => Self::Exit(code),
             Cause::NotReady => Self::NotReady,
-            // This front asks for no deadline and no retry, and an end by force is no crash.
-            Cause::Killed | Cause::TimedOut | Cause::Cancelled | Cause::Raised => Self::Killed,
+            // This front asks for no limit and no retry, and an end by force is no crash.
+            Cause::Killed
+            | Cause::TimedOut
+            | Cause::Cancelled
+            | Cause::MemoryLimit
+            | Cause::Raised => Self::Killed,
             Cause::Protocol => Self::Protocol,
             Cause::Zygote => Self::Zygote,
         }

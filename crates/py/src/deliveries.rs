@@ -107,6 +107,7 @@ fn report_dict<'py>(py: Python<'py>, report: &CrashReport) -> PyResult<Bound<'py
     let dict = PyDict::new(py);
     let (cause, signal, exitcode) = match report.cause {
         Cause::Oom => ("oom", Some("SIGKILL"), Some(-9)),
+        Cause::MemoryLimit => ("memory_limit", Some("SIGKILL"), Some(-9)),
         Cause::Signal(number) => ("signal", loky_engine::signal_name(number), Some(-number)),
         Cause::Exit(status) => ("exit", None, Some(status)),
         Cause::Killed => {

@@ -42,7 +42,7 @@ pub(crate) struct Pool {
 #[pymethods]
 impl Pool {
     #[new]
-    #[pyo3(signature = (*, max_workers, executable, arguments, idle_timeout=None, on_crash="recover", launcher="zygote", max_tasks_per_worker=None, start_timeout=None, grace=None, terminate_grace=None, environment=None, capture_stderr=false))]
+    #[pyo3(signature = (*, max_workers, executable, arguments, idle_timeout=None, on_crash="recover", launcher="zygote", max_tasks_per_worker=None, start_timeout=None, grace=None, terminate_grace=None, environment=None, capture_stderr=false, memory_limit=None))]
     #[expect(clippy::too_many_arguments, reason = "each has a name of its own")]
     fn new(
         max_workers: u32,
@@ -57,6 +57,7 @@ impl Pool {
         terminate_grace: Option<f64>,
         environment: Option<Vec<(OsString, OsString)>>,
         capture_stderr: bool,
+        memory_limit: Option<u64>,
     ) -> PyResult<Self> {
         let core = CoreConfig {
             workers: max_workers,
@@ -94,6 +95,7 @@ impl Pool {
             segment_budget_bytes: SEGMENT_BUDGET_BYTES,
             stack_signal: Some(STACK_SIGNAL),
             capture_stderr,
+            memory_limit_bytes: memory_limit,
         };
         let engine = EnginePool::new(config, front);
         Ok(Self {
@@ -110,7 +112,7 @@ impl Pool {
 
     /// Accepts a task and answers its number. `options` is what was asked for it: seconds that it
     /// may run, seconds that it may wait, retries, whether to retry after a timeout, priority,
-    /// seconds after which it counts as slow.
+    /// seconds after which it counts as slow, bytes of memory that its worker may have.
     #[pyo3(signature = (stream, buffers, options=None))]
     fn submit(
         &self,
@@ -329,11 +331,20 @@ impl Pool {
     }
 }
 
-type OptionsTuple = (Option<f64>, Option<f64>, u32, bool, i32, Option<f64>);
+type OptionsTuple = (
+    Option<f64>,
+    Option<f64>,
+    u32,
+    bool,
+    i32,
+    Option<f64>,
+    Option<u64>,
+);
 type StackTuple = (u32, i32, Option<u64>, Option<f64>, String);
 
 fn task_options(options: OptionsTuple) -> PyResult<Box<TaskOptions>> {
-    let (timeout, queue_timeout, retries, retry_timeouts, priority, slow_after) = options;
+    let (timeout, queue_timeout, retries, retry_timeouts, priority, slow_after, memory_limit) =
+        options;
     Ok(Box::new(TaskOptions {
         timeout_ns: timeout.map(nanoseconds).transpose()?,
         queue_timeout_ns: queue_timeout.map(nanoseconds).transpose()?,
@@ -342,6 +353,7 @@ fn task_options(options: OptionsTuple) -> PyResult<Box<TaskOptions>> {
         retry_backoff: RetryBackoff::default(),
         priority,
         slow_after_ns: slow_after.map(nanoseconds).transpose()?,
+        memory_limit_bytes: memory_limit,
     }))
 }
 

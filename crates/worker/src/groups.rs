@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use loky_sys::cgroup::MemoryGroup;
-use loky_sys::process;
+use loky_sys::{errno, process};
 
 /// Where the groups are made, and their limit.
 #[derive(Clone, Debug)]
@@ -30,6 +30,9 @@ impl Groups {
     pub(crate) fn new(options: Option<GroupOptions>) -> Self {
         let below = options
             .and_then(|options| Some((MemoryGroup::at(&options.below)?, options.limit_bytes)));
+        if let Some((below, _)) = &below {
+            remove_forsaken(below);
+        }
         Self {
             below,
             of_workers: BTreeMap::new(),
@@ -74,4 +77,26 @@ impl Groups {
     pub(crate) fn has_remains(&self) -> bool {
         !self.empty_soon.is_empty()
     }
+}
+
+/// Removes the groups of zygotes that were killed. One that still has processes stays.
+fn remove_forsaken(below: &MemoryGroup) {
+    let Ok(entries) = std::fs::read_dir(below.folder()) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let zygote = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("loky-")?.split_once('-'))
+            .and_then(|(zygote, _)| zygote.parse::<i32>().ok());
+        if zygote.is_some_and(|zygote| zygote > 1 && is_gone(zygote)) {
+            drop(std::fs::remove_dir(entry.path()));
+        }
+    }
+}
+
+/// Whether there is no process of this number.
+fn is_gone(pid: i32) -> bool {
+    process::kill(pid, 0).is_err_and(|error| error.raw_os_error() == Some(errno::ESRCH))
 }

@@ -14,9 +14,11 @@
 mod checkers;
 mod driver;
 mod marks;
+mod process;
 mod profile;
 mod rng;
 mod scenarios;
+mod strays;
 mod world;
 
 use driver::Driver;

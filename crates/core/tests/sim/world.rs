@@ -6,62 +6,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use loky_core::{Attempt, Effect, Event, KillReason, LeaveReason, TaskId, TaskOptions, WorkerId};
+use loky_core::{Attempt, Effect, Event, KillReason, TaskId, TaskOptions, WorkerId};
 
 use crate::checkers::Line;
+use crate::process::{Frame, Process, Slot, Stage};
 use crate::profile::Profile;
 use crate::rng::Rng;
-
-/// What a worker reads from its channel.
-#[derive(Clone, Copy, Debug)]
-enum Frame {
-    Task(TaskId, Attempt),
-    Leave,
-}
-
-/// A slot of a worker's ledger.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Slot {
-    attempt: Attempt,
-    /// When it was claimed.
-    claimed_ns: Option<u64>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stage {
-    /// The order has not been carried out.
-    Ordered,
-    Initializing,
-    Idle,
-    Running(TaskId, Attempt),
-    /// Runs and will not end by itself.
-    Hanging(TaskId, Attempt),
-    /// Said that it leaves; exits next.
-    Parting,
-    Dead,
-}
-
-/// A worker process, or the order to make one.
-#[derive(Debug)]
-struct Process {
-    stage: Stage,
-    /// From the worker to the parent.
-    channel: VecDeque<Event>,
-    /// From the parent to the worker.
-    inbox: VecDeque<Frame>,
-    slots: BTreeMap<TaskId, Slot>,
-    kill_ordered: bool,
-    /// It was ordered for the sake of a task.
-    kill_is_for_task: bool,
-    terminate_ordered: bool,
-    /// Interrupts that the launcher has not sent yet.
-    interrupts: u32,
-    /// It will never be ready.
-    stuck: bool,
-    /// The engine still reads what it says.
-    heard: bool,
-    has_worked: bool,
-}
 
 /// Something that can happen next without anybody's will.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,14 +34,14 @@ pub type Impossible = String;
 #[derive(Debug)]
 pub struct World {
     pub now_ns: u64,
-    processes: BTreeMap<WorkerId, Process>,
+    pub(crate) processes: BTreeMap<WorkerId, Process>,
     control: VecDeque<Event>,
     answers: VecDeque<Event>,
     timer_at_ns: Option<u64>,
     launcher_dead: bool,
     /// Replies that have been read, to be read again.
-    read: Vec<Event>,
-    gone: Vec<WorkerId>,
+    pub(crate) read: Vec<Event>,
+    pub(crate) gone: Vec<WorkerId>,
     /// What was asked for the tasks for which anything was.
     pub options: BTreeMap<TaskId, TaskOptions>,
     /// A worker may take for ever to be ready: somebody looks after that.
@@ -438,13 +388,14 @@ impl World {
         Some(Event::WorkerCondemned { worker })
     }
 
-    /// A worker that runs something is found to have too much memory. What it says from then on is
-    /// not read.
+    /// A worker that runs something is found to have too much memory. All that it had said has been
+    /// read before, and what it says from then on is not.
     pub fn overfill(&mut self, rng: &mut Rng) -> Option<Event> {
         let runs = |process: &Process| {
             process.stage != Stage::Ordered
                 && process.stage != Stage::Dead
                 && process.heard
+                && process.channel.is_empty()
                 && process.slots.values().any(|slot| slot.claimed_ns.is_some())
         };
         let found = self.processes.iter().filter(|(_, process)| runs(process));
@@ -464,117 +415,6 @@ impl World {
         self.processes
             .retain(|_, process| process.stage != Stage::Ordered);
         Event::SetupFailed
-    }
-
-    /// Something that comes late, twice, or from nobody.
-    pub fn stray(&mut self, rng: &mut Rng) -> Option<Event> {
-        let nobody = WorkerId(10_000_000);
-        let event = if self.read.is_empty() {
-            None
-        } else {
-            Some(rng.pick_ref(&self.read).clone())
-        };
-        let gone = if self.gone.is_empty() {
-            nobody
-        } else {
-            rng.pick(&self.gone)
-        };
-        match rng.below(10) {
-            0 => Some(Event::WorkerSpawned { worker: gone }),
-            1 => Some(Event::WorkerReady { worker: gone }),
-            2 => Some(Event::WorkerExited {
-                worker: gone,
-                started: vec![TaskId(1), TaskId(2)],
-            }),
-            3 => Some(Event::WorkerCondemned { worker: gone }),
-            4 => Some(Event::WorkerLeaving {
-                worker: gone,
-                reason: LeaveReason::MemoryGrowth,
-            }),
-            5 => Some(Event::SpawnFailed {
-                worker: gone,
-                errno: 11,
-            }),
-            6 => Some(Event::InitializerFailed { worker: nobody }),
-            7 | 8 => self.forged(rng),
-            _ => event.and_then(|event| self.repeated(event)),
-        }
-    }
-
-    /// A reply or an answer to a claim that exists, with the wrong attempt or from another worker.
-    fn forged(&self, rng: &mut Rng) -> Option<Event> {
-        let claims = self.processes.iter().flat_map(|(&worker, process)| {
-            process
-                .slots
-                .iter()
-                .map(move |(&task, slot)| (worker, task, slot.attempt))
-        });
-        let claims: Vec<(WorkerId, TaskId, Attempt)> = claims.collect();
-        if claims.is_empty() {
-            return None;
-        }
-        let (holder, task, current) = rng.pick(&claims);
-        let (worker, attempt) = match rng.below(3) {
-            0 => (holder, Attempt(current.0 + 1)),
-            1 => (holder, Attempt(current.0 - 1)),
-            _ => (WorkerId(holder.0 + 1), current),
-        };
-        if self.holds(worker, task, attempt) {
-            return None;
-        }
-        Some(match rng.below(4) {
-            3 => Event::TaskInspected {
-                worker,
-                task,
-                attempt,
-                started_ns: Some(0),
-            },
-            0 => Event::TaskFinished {
-                worker,
-                task,
-                attempt,
-                run_ns: 1,
-                retry_wanted: false,
-            },
-            1 => Event::RevokeAnswered {
-                worker,
-                task,
-                attempt,
-                revoked: true,
-            },
-            _ => Event::RevokeAnswered {
-                worker,
-                task,
-                attempt,
-                revoked: false,
-            },
-        })
-    }
-
-    fn holds(&self, worker: WorkerId, task: TaskId, attempt: Attempt) -> bool {
-        let slots = self.processes.get(&worker).map(|process| &process.slots);
-        slots
-            .and_then(|slots| slots.get(&task))
-            .is_some_and(|slot| slot.attempt == attempt)
-    }
-
-    /// The same again, where that says nothing new: replies and answers name an attempt that is
-    /// over, and a worker is ready only once.
-    fn repeated(&self, event: Event) -> Option<Event> {
-        if let Event::TaskFinished {
-            worker,
-            task,
-            attempt,
-            ..
-        } = event
-        {
-            return (!self.holds(worker, task, attempt)).then_some(event);
-        }
-        let again = matches!(
-            event,
-            Event::RevokeAnswered { .. } | Event::WorkerReady { .. } | Event::TaskInspected { .. }
-        );
-        again.then_some(event)
     }
 
     /// The time of the timer, if it is set.
@@ -698,70 +538,5 @@ impl World {
             revoked,
         });
         Ok(())
-    }
-}
-
-impl Process {
-    fn ordered() -> Self {
-        Self {
-            stage: Stage::Ordered,
-            channel: VecDeque::new(),
-            inbox: VecDeque::new(),
-            slots: BTreeMap::new(),
-            kill_ordered: false,
-            kill_is_for_task: false,
-            terminate_ordered: false,
-            interrupts: 0,
-            stuck: false,
-            heard: true,
-            has_worked: false,
-        }
-    }
-
-    /// Reads the next frame, or leaves by its own word between two tasks.
-    fn take_up(
-        &mut self,
-        id: WorkerId,
-        now_ns: u64,
-        rng: &mut Rng,
-        profile: &Profile,
-    ) -> Option<Line> {
-        let own_word = rng.per_mille(profile.own_word);
-        if own_word || (self.has_worked && rng.per_mille(profile.memory_growth)) {
-            let reason = if own_word {
-                LeaveReason::Asked
-            } else {
-                LeaveReason::MemoryGrowth
-            };
-            self.channel
-                .push_back(Event::WorkerLeaving { worker: id, reason });
-            self.stage = Stage::Parting;
-            return None;
-        }
-        match self.inbox.pop_front()? {
-            Frame::Leave => {
-                if rng.below(2) == 0 {
-                    let reason = LeaveReason::Asked;
-                    self.channel
-                        .push_back(Event::WorkerLeaving { worker: id, reason });
-                }
-                self.stage = Stage::Parting;
-                None
-            }
-            Frame::Task(task, attempt) => {
-                let slot = self
-                    .slots
-                    .get_mut(&task)
-                    .filter(|slot| slot.attempt == attempt)?;
-                slot.claimed_ns = Some(now_ns);
-                self.stage = Stage::Running(task, attempt);
-                Some(Line::Started {
-                    task,
-                    worker: id,
-                    attempt,
-                    at_ns: now_ns,
-                })
-            }
-        }
     }
 }

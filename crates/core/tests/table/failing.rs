@@ -2,8 +2,8 @@
 //! mode.
 
 use loky_core::{
-    BreakReason, Departure, Effect, Event, KillReason, Outcome, RestartBudget, ShutdownMode, TaskId,
-    WorkerId,
+    BreakReason, Departure, Effect, Event, KillReason, Outcome, RestartBudget, ShutdownMode,
+    TaskId, WorkerId,
 };
 
 use crate::hand::*;

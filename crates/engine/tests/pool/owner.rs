@@ -72,6 +72,7 @@ impl Setting {
             segment_budget_bytes: 1 << 30,
             stack_signal: None,
             capture_stderr: false,
+            memory_limit_bytes: None,
         }
     }
 }

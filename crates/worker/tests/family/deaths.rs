@@ -86,6 +86,7 @@ fn a_kill_is_told_as_asked_for(setting: Setting) {
     worker.send(1, b"hang");
     witness.expect(b'h');
     family.kill(1, signal::SIGTERM);
+    family.expect_signalled(1, signal::SIGTERM);
     let exit = family.expect_exited(1);
     assert_eq!(
         (exit.status.signal(), exit.body.killed_on_request),

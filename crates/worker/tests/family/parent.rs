@@ -253,6 +253,15 @@ impl Family {
         worker.pid = spawned.header.aux.cast_signed();
     }
 
+    /// The zygote says when a signal other than SIGKILL has been sent.
+    pub fn expect_signalled(&mut self, id: u64, signal: i32) {
+        let frame = self.control.expect(Kind::Signalled);
+        assert_eq!(
+            (frame.header.task, frame.header.aux.cast_signed()),
+            (id, signal)
+        );
+    }
+
     pub fn expect_exited(&mut self, id: u64) -> Exit {
         let frame = self.control.expect(Kind::Exited);
         assert_eq!(frame.header.task, id);

@@ -92,6 +92,7 @@ fn an_interrupt_reaches_workers_only(setting: Setting) {
     process::kill(family.zygote, signal::SIGINT).unwrap();
     let _worker = family.spawn(2);
     family.kill(2, signal::SIGINT);
+    family.expect_signalled(2, signal::SIGINT);
     assert_eq!(
         family.expect_exited(2).status.signal(),
         Some(signal::SIGINT)

@@ -18,6 +18,7 @@ pub mod record;
 mod resizing;
 mod retrying;
 mod revoking;
+mod seen;
 mod sending;
 mod spawning;
 mod striking;
@@ -98,7 +99,7 @@ impl Panel {
                 Box::new(revoking::Revoking),
                 Box::new(sending::Sending),
                 Box::new(spawning::Spawning::default()),
-                Box::new(striking::Striking::default()),
+                Box::new(striking::Striking),
                 Box::new(timing::Timing::default()),
                 Box::new(working::Working),
             ],

@@ -4,7 +4,6 @@
 use super::record::Record;
 use super::{Checker, Line, Verdict, demand};
 
-#[derive(Default)]
 pub struct Striking;
 
 impl Checker for Striking {
