@@ -1,4 +1,4 @@
-"""`python -m benches.charts`: draw the newest result as SVG files in docs/images/.
+"""`python -m benches.charts`: draw the newest result, and show it in docs/performance.md.
 
 One bar a contender and a logarithmic scale, since contenders differ by orders of magnitude. No number in
 a chart is typed by hand.
@@ -10,10 +10,11 @@ import sys
 from typing import Any
 from xml.sax.saxutils import escape
 
-from benches.report import ROOT, newest
+from benches.report import NOT_YET, ROOT, newest, renewed
 from benches.table import OURS, TITLES, number
 
 IMAGES = ROOT / "docs" / "images"
+PAGE = ROOT / "docs" / "performance.md"
 
 CHARTS = {
     "speed-tasks": (
@@ -98,16 +99,22 @@ def draw(result: dict[str, Any]) -> dict[str, str]:
     return charts
 
 
+def gallery(names: list[str]) -> str:
+    """Show the charts, under what they are about."""
+    shown = [f"![{CHARTS[name.removesuffix('.svg')][0]}](images/{name})" for name in names]
+    return "\n\n".join(shown) or NOT_YET
+
+
 def main() -> None:
-    """Draw the newest result."""
+    """Draw the newest result and show it."""
     path = newest(ROOT / "benches" / "results")
-    if path is None:
-        sys.stdout.write("no result yet: `make bench` writes one\n")
-        return
+    charts = {} if path is None else draw(json.loads(path.read_text(encoding="utf-8")))
     IMAGES.mkdir(parents=True, exist_ok=True)
-    for name, text in draw(json.loads(path.read_text(encoding="utf-8"))).items():
+    for name, text in charts.items():
         IMAGES.joinpath(name).write_text(text, encoding="utf-8")
         sys.stdout.write(f"docs/images/{name}\n")
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(renewed(page, gallery(list(charts))), encoding="utf-8")
 
 
 if __name__ == "__main__":

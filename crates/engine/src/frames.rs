@@ -84,10 +84,14 @@ impl State {
         let header = &frame.header;
         match header.kind {
             Kind::Ready => {
-                self.meet(worker);
                 if let Some(channel) = self.channels.get_mut(&worker) {
                     channel.ready = true;
+                    // The launcher's word that it has a process may come later, or never, if the
+                    // launcher is killed in between.
+                    channel.stage = Stage::Running;
+                    channel.pid = i32::try_from(header.aux).unwrap_or(channel.pid);
                 }
+                self.meet(worker);
                 self.feed(Event::WorkerReady { worker });
             }
             Kind::Done => return self.on_done(worker, frame, descriptors),
