@@ -32,7 +32,8 @@ input no worker waits long for another."""
 
 _CHUNK_BYTES = 1 << 20
 _CHUNK_LEN_MAX = 1 << 14
-_CHUNK_GROWTH_MAX = 8
+_CHUNK_GROWTH_MAX = 16
+_SHRINK_AT_THE_END = 16
 
 
 class _Size:
@@ -49,7 +50,7 @@ class _Size:
         size = self._size
         if self.automatic and self._left > 0:
             # The last ones are smaller, so that all workers finish at about the same time.
-            size = min(size, -(-self._left // self._parts_at_the_end))
+            size = min(size, max(size // _SHRINK_AT_THE_END, -(-self._left // self._parts_at_the_end)))
         return size
 
     def taken(self, count: int, elapsed_ns: int) -> None:

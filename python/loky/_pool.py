@@ -26,7 +26,6 @@ from . import (
     _state,
 )
 from ._base import Future
-from ._manager_thread import ManagerThread
 from ._native import Pool, PoolBroken, PoolClosed, PoolForked
 from ._pool_options import ExecutorFlags, PoolOptions
 from ._processes import WorkerTable

@@ -126,7 +126,14 @@ def test_the_reusable_executor_takes_the_limit_as_well():
 
 @pytest.mark.parametrize(
     ("value", "kind"),
-    [(0, ValueError), (-1, ValueError), ("much", ValueError), ("0M", ValueError), (1.5, TypeError), (True, TypeError)],
+    [
+        (0, ValueError),
+        (-1, ValueError),
+        ("much", ValueError),
+        ("0M", ValueError),
+        (1.5, TypeError),
+        (True, TypeError),
+    ],
 )
 @pytest.mark.parametrize("name", ["memory_limit", "soft_memory_limit"])
 def test_a_wrong_amount_names_the_option(name, value, kind):

@@ -83,17 +83,7 @@ impl State {
     ) -> Result<(), Offence> {
         let header = &frame.header;
         match header.kind {
-            Kind::Ready => {
-                if let Some(channel) = self.channels.get_mut(&worker) {
-                    channel.ready = true;
-                    // The launcher's word that it has a process may come later, or never, if the
-                    // launcher is killed in between.
-                    channel.stage = Stage::Running;
-                    channel.pid = i32::try_from(header.aux).unwrap_or(channel.pid);
-                }
-                self.meet(worker);
-                self.feed(Event::WorkerReady { worker });
-            }
+            Kind::Ready => self.on_ready(worker, header.aux),
             Kind::Done => return self.on_done(worker, frame, descriptors),
             Kind::SegmentFreed => {
                 let Some(channel) = self.channels.get_mut(&worker) else {
@@ -138,6 +128,18 @@ impl State {
             | Kind::Signalled => return Err(Offence),
         }
         Ok(())
+    }
+
+    fn on_ready(&mut self, worker: WorkerId, pid: u32) {
+        if let Some(channel) = self.channels.get_mut(&worker) {
+            channel.ready = true;
+            // The launcher's word that it has a process may come later, or never, if the launcher is
+            // killed in between.
+            channel.stage = Stage::Running;
+            channel.pid = i32::try_from(pid).unwrap_or(channel.pid);
+        }
+        self.meet(worker);
+        self.feed(Event::WorkerReady { worker });
     }
 
     fn on_done(

@@ -84,7 +84,6 @@ impl Builder {
             tasks_per_worker_max: None,
             segment_budget_bytes: config::SEGMENT_BUDGET_BYTES,
             capture_stderr: false,
-            memory_limit_bytes: None,
             variables: Vec::new(),
             clears_environment: false,
             preload: None,
@@ -216,6 +215,7 @@ impl Builder {
             segment_budget_bytes: self.segment_budget_bytes,
             stack_signal: None,
             capture_stderr: self.capture_stderr,
+            memory_limit_bytes: None,
         };
         let initializer = self.initializer;
         ProcessPoolExecutor::start(config, Surroundings { initializer })

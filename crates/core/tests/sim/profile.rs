@@ -145,6 +145,7 @@ pub fn wishes(rng: &mut Rng) -> TaskOptions {
         },
         priority: rng.pick(&[0, 0, 1, 5, -3]),
         slow_after_ns: rng.pick(&[None, None, Some(20_000), Some(1_000_000)]),
+        memory_limit_bytes: None,
     }
 }
 

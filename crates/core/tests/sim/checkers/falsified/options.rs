@@ -18,6 +18,7 @@ const WISHES: TaskOptions = TaskOptions {
     },
     priority: 0,
     slow_after_ns: Some(60),
+    memory_limit_bytes: None,
 };
 
 fn wished(options: TaskOptions) -> Line {
