@@ -433,19 +433,7 @@ impl World {
                 worker,
                 task,
                 attempt,
-            } => {
-                let process = self.process(*worker)?;
-                let slot = Slot {
-                    attempt: *attempt,
-                    claimed_ns: None,
-                };
-                process.inbox.push_back(Frame::Task(*task, *attempt));
-                let taken = process.slots.insert(*task, slot);
-                if taken.is_some() || process.slots.len() > 63 {
-                    return Err(format!("no slot for {task} at {worker}"));
-                }
-                Ok(())
-            }
+            } => self.send(*worker, *task, *attempt),
             Effect::RevokeTask {
                 worker,
                 task,
@@ -460,16 +448,7 @@ impl World {
                 task,
                 attempt,
             } => {
-                let slots = self.processes.get(worker).map(|process| &process.slots);
-                let slot = slots
-                    .and_then(|slots| slots.get(task))
-                    .filter(|slot| slot.attempt == *attempt);
-                self.answers.push_back(Event::TaskInspected {
-                    worker: *worker,
-                    task: *task,
-                    attempt: *attempt,
-                    started_ns: slot.and_then(|slot| slot.claimed_ns),
-                });
+                self.inspect(*worker, *task, *attempt);
                 Ok(())
             }
             Effect::InterruptWorker { worker, .. } => {
@@ -503,6 +482,33 @@ impl World {
             | Effect::ResizeSettled
             | Effect::Stopped => Ok(()),
         }
+    }
+
+    fn send(&mut self, worker: WorkerId, task: TaskId, attempt: Attempt) -> Result<(), Impossible> {
+        let process = self.process(worker)?;
+        let slot = Slot {
+            attempt,
+            claimed_ns: None,
+        };
+        process.inbox.push_back(Frame::Task(task, attempt));
+        let taken = process.slots.insert(task, slot);
+        if taken.is_some() || process.slots.len() > 63 {
+            return Err(format!("no slot for {task} at {worker}"));
+        }
+        Ok(())
+    }
+
+    fn inspect(&mut self, worker: WorkerId, task: TaskId, attempt: Attempt) {
+        let slots = self.processes.get(&worker).map(|process| &process.slots);
+        let slot = slots
+            .and_then(|slots| slots.get(&task))
+            .filter(|slot| slot.attempt == attempt);
+        self.answers.push_back(Event::TaskInspected {
+            worker,
+            task,
+            attempt,
+            started_ns: slot.and_then(|slot| slot.claimed_ns),
+        });
     }
 
     fn process(&mut self, id: WorkerId) -> Result<&mut Process, Impossible> {

@@ -85,7 +85,7 @@ fn breaks_at_once(record: &Record, event: &Event) -> bool {
         return record
             .workers
             .get(worker)
-            .is_some_and(|seen| !seen.condemned);
+            .is_some_and(|seen| !seen.condemned && !seen.killed);
     }
     if let Event::WorkerExited { worker, started } = event {
         let any_started = !record.started_of(*worker, started).is_empty();

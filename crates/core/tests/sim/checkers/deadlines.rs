@@ -53,21 +53,7 @@ impl Deadlines {
             | Effect::KillWorker {
                 worker,
                 why: KillReason::Task(_),
-            } => {
-                let seen = record.workers.get(worker).ok_or("no such worker")?;
-                // A wish to cancel brings a grace of its own, which may be shorter.
-                let force = |task| record.tasks.get(&task).is_some_and(|seen| seen.force);
-                let grace_ns = match seen.sentence {
-                    Some(task) if !force(task) => record.config.interrupt_grace_ns,
-                    Some(_) | None => 0,
-                };
-                let due_ns = seen
-                    .interrupted_ns
-                    .map(|at_ns| at_ns.saturating_add(grace_ns));
-                demand(due_ns.is_some_and(|due_ns| due_ns <= record.now_ns), || {
-                    format!("{worker} is struck before its grace is over: {seen:?}")
-                })
-            }
+            } => Self::see_strike(record, *worker),
             Effect::KillWorker {
                 worker,
                 why: KillReason::NotReady,
@@ -92,6 +78,22 @@ impl Deadlines {
             Effect::CompleteTask { task, outcome } => Self::see_end(record, *task, *outcome),
             _ => Ok(()),
         }
+    }
+
+    fn see_strike(record: &Record, worker: WorkerId) -> Verdict {
+        let seen = record.workers.get(&worker).ok_or("no such worker")?;
+        // A wish to cancel brings a grace of its own, which may be shorter.
+        let force = |task| record.tasks.get(&task).is_some_and(|seen| seen.force);
+        let grace_ns = match seen.sentence {
+            Some(task) if !force(task) => record.config.interrupt_grace_ns,
+            Some(_) | None => 0,
+        };
+        let due_ns = seen
+            .interrupted_ns
+            .map(|at_ns| at_ns.saturating_add(grace_ns));
+        demand(due_ns.is_some_and(|due_ns| due_ns <= record.now_ns), || {
+            format!("{worker} is struck before its grace is over: {seen:?}")
+        })
     }
 
     fn see_end(record: &Record, task: TaskId, outcome: Outcome) -> Verdict {

@@ -165,15 +165,7 @@ impl Record {
                     self.workers.remove(worker);
                 }
             }
-            Event::WorkerReady { worker } => {
-                let now_ns = self.now_ns;
-                self.show(*worker, |seen| {
-                    if !seen.ready {
-                        seen.ready = true;
-                        seen.idle_since_ns = now_ns;
-                    }
-                });
-            }
+            Event::WorkerReady { worker } => self.enter_ready(*worker),
             Event::InitializerFailed { worker } => self.show(*worker, |_| {}),
             Event::WorkerLeaving { worker, reason } => {
                 let reason = *reason;
@@ -186,13 +178,7 @@ impl Record {
                 self.with(*worker, |seen| seen.condemned |= !seen.killed && !last);
             }
             Event::WorkerExited { worker, .. } => self.enter_exit(*worker),
-            Event::SetupFailed => {
-                let (made, unmade) = std::mem::take(&mut self.workers)
-                    .into_iter()
-                    .partition(|(_, seen)| seen.spawned);
-                self.workers = made;
-                self.abandoned.extend::<BTreeMap<_, _>>(unmade);
-            }
+            Event::SetupFailed => self.enter_setup_failure(),
             Event::TimerFired => self.enter_timer(),
             Event::ResizeRequested { workers } => self.enter_resize(*workers),
             Event::ShutdownRequested { mode } => self.shutdown = self.shutdown.max(Some(*mode)),
@@ -205,14 +191,34 @@ impl Record {
                 let heard = self.workers.get(worker).is_some_and(|seen| !seen.condemned);
                 self.answers += u64::from(heard && self.holds(*worker, *task, *attempt));
             }
-            Event::MemoryExceeded { worker } => {
-                let last = self.is_final();
-                self.with(*worker, |seen| {
-                    seen.overweight |= !seen.killed && !seen.condemned && !last;
-                });
-            }
+            Event::MemoryExceeded { worker } => self.enter_excess(*worker),
             Event::LauncherDied => {}
         }
+    }
+
+    fn enter_ready(&mut self, worker: WorkerId) {
+        let now_ns = self.now_ns;
+        self.show(worker, |seen| {
+            if !seen.ready {
+                seen.ready = true;
+                seen.idle_since_ns = now_ns;
+            }
+        });
+    }
+
+    fn enter_setup_failure(&mut self) {
+        let (made, unmade) = std::mem::take(&mut self.workers)
+            .into_iter()
+            .partition(|(_, seen)| seen.spawned);
+        self.workers = made;
+        self.abandoned.extend::<BTreeMap<_, _>>(unmade);
+    }
+
+    fn enter_excess(&mut self, worker: WorkerId) {
+        let last = self.is_final();
+        self.with(worker, |seen| {
+            seen.overweight |= !seen.killed && !seen.condemned && !last;
+        });
     }
 
     fn with(&mut self, worker: WorkerId, change: impl FnOnce(&mut WorkerSeen)) {
@@ -332,20 +338,7 @@ impl Record {
                 worker,
                 task,
                 attempt,
-            } => {
-                self.queued.remove(task);
-                let now_ns = self.now_ns;
-                if let Some(seen) = self.tasks.get_mut(task) {
-                    seen.sent_ns = now_ns;
-                    seen.holder = Some(*worker);
-                    seen.attempt = attempt.0;
-                }
-                let task = *task;
-                self.with(*worker, |seen| {
-                    seen.held.push(task);
-                    seen.sent += 1;
-                });
-            }
+            } => self.enter_sending(*worker, *task, *attempt),
             Effect::RevokeTask { task, .. } => {
                 if let Some(seen) = self.tasks.get_mut(task) {
                     seen.revoking = true;
@@ -384,6 +377,20 @@ impl Record {
             Effect::ResizeSettled => self.resizing = false,
             Effect::Stopped => self.stopped = true,
         }
+    }
+
+    fn enter_sending(&mut self, worker: WorkerId, task: TaskId, attempt: Attempt) {
+        self.queued.remove(&task);
+        let now_ns = self.now_ns;
+        if let Some(seen) = self.tasks.get_mut(&task) {
+            seen.sent_ns = now_ns;
+            seen.holder = Some(worker);
+            seen.attempt = attempt.0;
+        }
+        self.with(worker, |seen| {
+            seen.held.push(task);
+            seen.sent += 1;
+        });
     }
 
     fn enter_completion(&mut self, task: TaskId, outcome: Outcome) {

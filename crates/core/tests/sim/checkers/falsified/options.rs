@@ -129,6 +129,15 @@ fn cases_of_deadlines() -> Vec<Case> {
             with(interrupted, [fired(111)]),
             for_time,
         ),
+    ];
+    cases
+        .into_iter()
+        .map(|(what, before, wrong)| case("deadlines", what, before, wrong))
+        .collect()
+}
+
+fn cases_of_ends() -> Vec<Case> {
+    let cases = [
         (
             "timed out before its time",
             with(wished_and_running(), [fired(50)]),
@@ -231,6 +240,7 @@ fn struck(worker: WorkerId) -> Line {
 pub fn cases() -> Vec<Case> {
     let target = with(wished_and_running(), [found(110), interrupt()]);
     let mut cases = cases_of_deadlines();
+    cases.extend(cases_of_ends());
     cases.push(case_of_starts());
     cases.extend(cases_of_retrying());
     cases.push(case("striking", "another task", target, struck(W1)));
