@@ -83,6 +83,10 @@ class FakePool:
     def spawning(self) -> bool:
         return self.setup_wanted()
 
+    def breakage(self) -> dict[str, Any] | None:
+        """It never breaks by itself."""
+        return None
+
     def setup_wanted(self) -> bool:
         """Until one is provided or has failed."""
         return self.wants_setup

@@ -69,6 +69,9 @@ fn worker(seed: Seed) -> ! {
         or_exit(worker.initializer_failed(&outgoing));
         process::exit_now(0);
     }
+    if setup == b"stall" {
+        park();
+    }
     if setup == b"die" {
         process::exit_now(9);
     }
@@ -98,6 +101,7 @@ fn run(worker: &mut Worker, task: &TaskIn) {
             reply(worker, task, false, len.to_string().as_bytes(), &[]);
         }
         "raise" => reply(worker, task, true, b"raised", &[]),
+        "again" => ask_for_another_attempt(worker, task),
         "pid" => reply(
             worker,
             task,
@@ -168,6 +172,17 @@ fn sign(byte: u8) {
     let witness = unsafe { BorrowedFd::borrow_raw(WITNESS) };
     let copy = witness.try_clone_to_owned().unwrap();
     File::from(copy).write_all(&[byte]).unwrap();
+}
+
+fn ask_for_another_attempt(worker: &mut Worker, task: &TaskIn) {
+    sign(b'a');
+    let outgoing = Outgoing {
+        retry_wanted: true,
+        raised: true,
+        stream: b"once more",
+        buffers: &[],
+    };
+    or_exit(worker.reply(task.task, task.attempt, &outgoing));
 }
 
 fn park() -> ! {

@@ -16,6 +16,7 @@ mod bytes;
 mod deaths;
 mod front;
 mod life;
+mod options;
 mod owner;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -53,7 +54,7 @@ fn run(words: &[String]) {
     };
     let mut failures = Vec::new();
     for setting in Setting::ALL {
-        for (test, body) in [life::TESTS, bytes::TESTS, deaths::TESTS].concat() {
+        for (test, body) in [life::TESTS, bytes::TESTS, deaths::TESTS, options::TESTS].concat() {
             let name = format!("{}::{test}", setting.name());
             if !wanted(&name) {
                 continue;

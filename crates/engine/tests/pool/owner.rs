@@ -12,7 +12,7 @@ use loky_engine::config::{CoreConfig, Launcher, LauncherCommand, OnCrash, PoolCo
 use loky_engine::front::{Buffer, Delivery, Front, Inbox, TaskEnd, TaskPayload};
 use loky_engine::pool::Pool;
 use loky_engine::report::Breakage;
-use loky_engine::{ShutdownMode, TaskId};
+use loky_engine::{ShutdownMode, TaskId, TaskOptions};
 use loky_sys::{poll, process};
 
 use crate::front;
@@ -127,6 +127,25 @@ impl Owner {
         let task = self.pool.submit(payload).unwrap();
         self.answer_setup();
         task
+    }
+
+    /// A task for which something is asked.
+    pub fn submit_asking(&mut self, words: &str, options: TaskOptions) -> TaskId {
+        let payload = TaskPayload {
+            stream: words.as_bytes().to_vec(),
+            buffers: Vec::new(),
+        };
+        let task = self
+            .pool
+            .submit_with(payload, Some(Box::new(options)))
+            .unwrap();
+        self.answer_setup();
+        task
+    }
+
+    /// Waits until a task has been told of as slow.
+    pub fn wait_slow(&mut self, task: TaskId) {
+        self.pump(|owner| owner.slow.iter().any(|(slow, _)| *slow == task));
     }
 
     pub fn answer_setup(&self) {
