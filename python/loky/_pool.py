@@ -237,11 +237,7 @@ class PoolLife:
             if self._pool.setup_wanted():
                 self.provide_setup()
             self._pool.wait_spawned()
-        if _standard_tracker.is_due():
-            try:
-                _standard_tracker.launch()
-            except OSError:
-                pass  # Descriptors or processes are lacking: tried again with the next task.
+        _launch_tracker()
 
     def provide_setup(self) -> None:
         """Describe this process to new workers."""
@@ -537,7 +533,17 @@ class PoolLife:
         self._over = True
         self._fail_pending()
         self.processes.closed()
+        # A tracker that could not be started with the workers can be now, or its pipe has no reader.
+        _launch_tracker()
         _lives.unregister(self)
+
+
+def _launch_tracker() -> None:
+    if _standard_tracker.is_due():
+        try:
+            _standard_tracker.launch()
+        except OSError:
+            pass  # Descriptors or processes are lacking: tried again with the next task.
 
 
 def _label(function: object) -> str | None:
