@@ -9,6 +9,7 @@
 #   make bench            measure against the peers, write benches/results/, renew the table in README.md
 #   make soak SOAK_S=…    steady use of one pool, an hour unless told otherwise; fails if anything grows
 #   make sim STEPS=…      the simulator for as long as one likes; SEED=… replays one run
+#   make chaos TASKS=…    a campaign of random kills on so many tasks; SEED=… replays its plan
 #   make fuzz INPUTS=…    the frame decoder on so many random and mutated inputs
 #
 # PYTHON chooses the interpreter of the environment, VENV its folder.
@@ -18,6 +19,7 @@ VENV ?= .venv
 OUTPUT ?= target/survey
 STEPS ?= 1000000000
 INPUTS ?= 50000000
+TASKS ?= 100000
 SEED ?=
 SOAK_S ?= 3600
 
@@ -27,7 +29,7 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
 	$(shell find crates python -type f \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' \
 		-o -name '*.toml' -o -name 'py.typed' \))
 
-.PHONY: build demo test lint wheel bench soak sim fuzz compat clean
+.PHONY: build demo test lint wheel bench chaos soak sim fuzz compat clean
 .DELETE_ON_ERROR:
 
 build: $(VENV)/.installed
@@ -68,6 +70,9 @@ wheel: $(VENV)/.packages
 
 bench: build
 	ci/bench $(BIN)/python
+
+chaos: build
+	$(BIN)/python -m tests.chaos.campaign --tasks $(TASKS) --seed $(or $(SEED),1)
 
 soak: build
 	$(BIN)/python -m benches.soak --seconds $(SOAK_S)
