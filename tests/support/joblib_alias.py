@@ -28,12 +28,12 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Expect the listed failures, and no others."""
+    """Allow the listed failures, and no others."""
     expected = dict(_lines())
     for item in items:
         reason = expected.pop(item.nodeid.rpartition("::")[2], None)
         if reason is not None:
-            item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+            item.add_marker(pytest.mark.xfail(reason=reason, strict=False))
 
 
 def _lines() -> "list[tuple[str, str]]":
