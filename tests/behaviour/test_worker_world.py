@@ -34,7 +34,7 @@ def test_a_directory_that_a_task_changes_stays_for_that_worker(pool, tmp_path):
 
 @pytest.mark.xfail(
     sys.version_info >= (3, 13),
-    reason="from 3.13 on an interpreter that starts in a directory that is gone cannot load the native module",
+    reason="from 3.13 on an interpreter in a directory that is gone cannot load the native module",
     strict=False,
 )
 def test_a_directory_that_is_gone_is_no_obstacle(pool, tmp_path, monkeypatch):
