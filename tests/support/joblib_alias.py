@@ -28,12 +28,12 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Allow the listed failures, and no others."""
+    """Expect the listed failures, and no others."""
     expected = dict(_lines())
     for item in items:
         reason = expected.pop(item.nodeid.rpartition("::")[2], None)
         if reason is not None:
-            item.add_marker(pytest.mark.xfail(reason=reason, strict=False))
+            item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
 
 
 def _lines() -> "list[tuple[str, str]]":
