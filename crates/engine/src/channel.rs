@@ -7,11 +7,10 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use loky_core::effect::{KillReason, Verdict};
 use loky_core::ids::{TaskId, WorkerId};
-use loky_shm::{Ledger, Words};
+use loky_shm::{AtomicWords, Ledger};
 use loky_sys::socket;
 use loky_wire::{Body, Decoder, Frame, Header, Role, Ticket, WireError, encode, encode_body};
 
@@ -173,16 +172,7 @@ impl Intake {
 }
 
 /// The ledger page of a worker, mapped here.
-pub(crate) struct Page(pub(crate) loky_sys::memory::Words);
-
-impl Words for Page {
-    fn word(&self, offset: usize) -> Option<&AtomicU64> {
-        let aligned = offset.is_multiple_of(size_of::<AtomicU64>());
-        aligned
-            .then(|| self.0.as_ref().get(offset / size_of::<AtomicU64>()))
-            .flatten()
-    }
-}
+pub(crate) type Page = AtomicWords<loky_sys::memory::Words>;
 
 /// How far a worker has come, for the engine's own book-keeping.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -9,14 +9,14 @@ use loky_core::effect::{Departure, Effect, KillReason};
 use loky_core::event::Event;
 use loky_core::ids::{Attempt, TaskId, WorkerId};
 use loky_core::outcome::{BreakReason, Outcome};
-use loky_shm::Ledger;
+use loky_shm::{AtomicWords, Ledger};
 use loky_sys::memory::{self, Mapping};
 use loky_sys::{clock, errno, signal, socket};
 use loky_wire::limits::{LEDGER_LEN, LEDGER_SLOTS};
 use loky_wire::{Header, Kind, Role, TaskBody};
 
 use crate::capture::Capture;
-use crate::channel::{Channel, Intake, Outbox, Page, Stage, Standing};
+use crate::channel::{Channel, Intake, Outbox, Stage, Standing};
 use crate::config::Launcher;
 use crate::front::{Delivery, TaskEnd};
 use crate::launcher::{Dowry, LauncherProcess, Setup};
@@ -153,7 +153,7 @@ impl State {
         let (ours, theirs) = socket::pair()?;
         socket::set_nonblocking(&ours)?;
         let ledger_file = memory::memfd(c"loky-ledger", LEDGER_LEN as u64)?;
-        let page = Page(Mapping::shared(ledger_file.as_fd(), LEDGER_LEN)?.into_words());
+        let page = AtomicWords(Mapping::shared(ledger_file.as_fd(), LEDGER_LEN)?.into_words());
         let ledger =
             Ledger::with_words(page).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
         let stack = Arc::new(memory::growing_memfd(c"loky-stack", STACK_FILE_LEN)?);

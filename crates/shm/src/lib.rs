@@ -21,6 +21,6 @@ pub use region::{HeapRegion, Region};
 pub use segment::{Holder, PAGE_LEN, size_for};
 #[cfg(loom)]
 pub use words::ModelWords;
-#[cfg(not(loom))]
-pub use words::RegionWords;
 pub use words::Words;
+#[cfg(not(loom))]
+pub use words::{AtomicWords, RegionWords};

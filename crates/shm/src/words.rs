@@ -18,6 +18,27 @@ pub trait Words: Send + Sync {
     fn word(&self, offset: usize) -> Option<&AtomicU64>;
 }
 
+/// The words of a page that its owner gives out as atomics.
+#[cfg(not(loom))]
+#[derive(Debug)]
+pub struct AtomicWords<T>(pub T);
+
+#[cfg(not(loom))]
+impl<T: AsRef<[AtomicU64]>> AsRef<[AtomicU64]> for AtomicWords<T> {
+    fn as_ref(&self) -> &[AtomicU64] {
+        self.0.as_ref()
+    }
+}
+
+#[cfg(not(loom))]
+impl<T: AsRef<[AtomicU64]> + Send + Sync> Words for AtomicWords<T> {
+    fn word(&self, offset: usize) -> Option<&AtomicU64> {
+        let whole = offset.is_multiple_of(size_of::<AtomicU64>());
+        let words = self.0.as_ref();
+        words.get(offset / size_of::<AtomicU64>()).filter(|_| whole)
+    }
+}
+
 /// The words of a mapped region.
 #[cfg(not(loom))]
 pub struct RegionWords {
