@@ -129,7 +129,7 @@ impl State {
         self.stir = true;
     }
 
-    /// Gives up every waiting worker for lack of a resource.
+    /// Gives up every waiting worker: for lack of a resource, or (0) because none is wanted any more.
     pub(crate) fn fail_waiting(&mut self, errno: i32) {
         self.setup.asked = false;
         self.setup.give_up_at_ns = None;
@@ -404,11 +404,7 @@ impl State {
         let breakage = self.breakage(reason);
         self.broke = Some(Arc::clone(&breakage));
         self.front.deliver(Delivery::Broke(breakage));
-        for (worker, _) in std::mem::take(&mut self.setup.waiting) {
-            self.events
-                .push_back(Event::SpawnFailed { worker, errno: 0 });
-        }
-        self.setup.give_up_at_ns = None;
+        self.fail_waiting(0);
     }
 
     /// What is known of a break.

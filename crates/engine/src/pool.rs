@@ -420,9 +420,8 @@ impl Pool {
         self.change(|_, state| {
             state.feed(Event::ShutdownRequested { mode });
             if mode == ShutdownMode::Kill {
-                for (worker, _) in std::mem::take(&mut state.setup.waiting) {
-                    state.feed(Event::SpawnFailed { worker, errno: 0 });
-                }
+                state.fail_waiting(0);
+                state.feed_pending();
             }
             if state.phase == Phase::Stopped && state.wake.is_none() {
                 state.close();
