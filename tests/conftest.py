@@ -1,5 +1,7 @@
 """Every test of this tree is followed by the census; see `support/census_plugin.py`."""
 
+import signal
+
 import pytest
 
 from tests.support import census_plugin, pools
@@ -30,6 +32,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Prepare the census and the pools."""
+    """Prepare the census and the pools, and take interrupts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts what it puts into the background so, and workers do as their owner does.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     census_plugin.pytest_configure(config)
     pools.choose_launcher(config)
