@@ -167,22 +167,9 @@ impl State {
     }
 
     fn report_of(&mut self, channel: &Channel, ending: &Ending) -> CrashReport {
-        let mut report = CrashReport {
-            cause: Cause::Zygote,
-            signal: None,
-            pid: channel.pid,
-            index: channel.index,
-            attempt: 0,
-            started: false,
-            runtime_ns: None,
-            started_wall_ns: None,
-            peak_rss_bytes: None,
-            stack: stack_text(channel),
-            evidence: Vec::new(),
-            stack_full: false,
-            stderr_tail: channel.capture.as_ref().map(Capture::tail),
-            history: Vec::new(),
-        };
+        let (pid, index) = (channel.pid, channel.index);
+        let mut report = CrashReport::of_process(pid, index, Cause::Zygote, stack_text(channel));
+        report.stderr_tail = channel.capture.as_ref().map(Capture::tail);
         if matches!(ending, Ending::WithLauncher) {
             report.evidence.extend(self.launcher_fact.clone());
         }

@@ -68,6 +68,26 @@ pub struct CrashReport {
 }
 
 impl CrashReport {
+    /// What is known of a process of which nothing else is known.
+    pub(crate) fn of_process(pid: i32, index: u32, cause: Cause, stack: String) -> Self {
+        Self {
+            cause,
+            signal: None,
+            pid,
+            index,
+            attempt: 0,
+            started: false,
+            runtime_ns: None,
+            started_wall_ns: None,
+            peak_rss_bytes: None,
+            stack,
+            evidence: Vec::new(),
+            stack_full: false,
+            stderr_tail: None,
+            history: Vec::new(),
+        }
+    }
+
     /// This report for a task that the worker had begun at `started_ns` (0: in its first instructions).
     pub(crate) fn of_task(&self, attempt: u32, started_ns: u64) -> Self {
         let runtime_ns =

@@ -81,7 +81,8 @@ impl State {
         let Some(channel) = self.channels.get(&worker) else {
             return;
         };
-        let report = living_report(channel, Cause::Raised, String::new());
+        let report =
+            CrashReport::of_process(channel.pid, channel.index, Cause::Raised, String::new());
         if let Some(entry) = self.tasks.get_mut(&task) {
             let started_ns = clock::monotonic_ns().saturating_sub(run_ns);
             entry.report = Some(Arc::new(report.of_task(entry.attempt(), started_ns)));
@@ -104,7 +105,12 @@ impl State {
             let struck = channel.struck.take_if(|struck| struck.task == task)?;
             let stack = stack_from(channel, struck.stack_from);
             channel.forget_stack();
-            let report = living_report(channel, cause_by(struck.verdict), stack);
+            let report = CrashReport::of_process(
+                channel.pid,
+                channel.index,
+                cause_by(struck.verdict),
+                stack,
+            );
             Some((report, struck.started_ns))
         });
         let entry = self.tasks.get_mut(&task)?;
@@ -155,25 +161,5 @@ impl State {
             Some(entry) => entry.with_history(report),
             None => report,
         }
-    }
-}
-
-/// What there is to tell of a worker that lives.
-fn living_report(channel: &Channel, cause: Cause, stack: String) -> CrashReport {
-    CrashReport {
-        cause,
-        signal: None,
-        pid: channel.pid,
-        index: channel.index,
-        attempt: 0,
-        started: false,
-        runtime_ns: None,
-        started_wall_ns: None,
-        peak_rss_bytes: None,
-        stack,
-        evidence: Vec::new(),
-        stack_full: false,
-        stderr_tail: None,
-        history: Vec::new(),
     }
 }
