@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 
+from tests.support.waiting import is_running
+
 SLEEP = (sys.executable, "-c", "import time; time.sleep(1000)")
 
 NEAR = ("child", "session", "orphan", "orphan-in-session", "daemon", "fork")
@@ -61,8 +63,13 @@ def leave(way, environment=None):
 
 
 def leave_all(environment=None):
-    """As a task: leave one of each; the worker's number and theirs."""
-    return os.getpid(), [leave(way, environment) for way in NEAR]
+    """As a task: leave one of each; the worker's number and theirs, all seen alive by the worker itself.
+
+    The parent cannot look: a worker that leaves after this task may be gone, and they with it.
+    """
+    pids = [leave(way, environment) for way in NEAR]
+    assert all(is_running(pid) for pid in pids)
+    return os.getpid(), pids
 
 
 def leave_and_crash(folder, how):
