@@ -347,10 +347,8 @@ class Future(_std.Future["T"]):
         if not force and self._forced_grace_s is not None:
             force, grace = True, self._forced_grace_s
         with _cancelling:
-            if self._state in _CANCELLED:
-                return True
             if self._state != _std.PENDING:
-                return False
+                return self._state in _CANCELLED
             pool = self._living_pool()
             if pool is not None:
                 if not (pool.cancel(self._task) or (force and pool.cancel_by_force(self._task, grace))):
@@ -360,10 +358,16 @@ class Future(_std.Future["T"]):
                 with _guard:
                     if self._state != _std.PENDING:
                         return self._state in _CANCELLED
-                    self._state = _std.CANCELLED
+                    alone = self._made is None and not self._watchers
+                    self._state = _std.CANCELLED_AND_NOTIFIED if alone else _std.CANCELLED
         if pool is None:
             return super().cancel()
-        self._finish_cancelled(owed=True)
+        if alone:
+            self._pool = None
+            if self._bells or self._callbacks:
+                self._finished_alone()
+        else:
+            self._finish_cancelled(owed=True)
         return True
 
     def force_on_cancel(self, grace: float = 0.2) -> "Self":

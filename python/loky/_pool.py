@@ -83,7 +83,6 @@ class PoolLife:
         self._breaks_on_death = options.on_crash == "break"
         self._early: dict[int, tuple[Any, ...]] = {}
         self._over = False
-        self._cancelling: set[int] = set()
         self._submitting: list[None] = []
         self._warned_of_growth = False
         self._setup_error: BaseException | None = None
@@ -277,17 +276,11 @@ class PoolLife:
 
     def cancel(self, task: int) -> bool:
         """Withdraw a task that has not begun; True: it will never run and has no other outcome."""
-        if self.inherited:
+        if self.inherited or not self._pool.cancel(task):
             return False
-        # The engine also reports the end of this task. Its future is finished by whoever cancels.
-        self._cancelling.add(task)
-        try:
-            if not self._pool.cancel(task):
-                return False
-            self.pending.pop(task, None)
-            return True
-        finally:
-            self._cancelling.discard(task)
+        # The engine does not report this end: the future is finished by whoever cancels.
+        self.pending.pop(task, None)
+        return True
 
     def cancel_by_force(self, task: int, grace_s: float | None) -> bool:
         """End a task, also where it has begun; True: its future can be told that it is cancelled.
@@ -365,10 +358,9 @@ class PoolLife:
         """Carry out one item of a batch."""
         match item[0]:
             case "cancelled":
-                if item[1] not in self._cancelling:
-                    future = self.pending.pop(item[1], None)
-                    if future is not None:
-                        future._finish_cancelled()
+                future = self.pending.pop(item[1], None)
+                if future is not None:
+                    future._finish_cancelled()
             case (
                 "value"
                 | "raised"

@@ -120,8 +120,7 @@ impl Pool {
         self.statistics.revokes_granted += 1;
         self.statistics.released += 1;
         self.roster.change(worker, |worker| {
-            worker.release(task, turn.now_ns);
-            worker.give_back_quota();
+            worker.release_withdrawn(task, turn.now_ns);
         });
         self.take_back(turn, task, Some(why));
         self.strike_if_clear(turn, worker);

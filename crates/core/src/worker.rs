@@ -9,6 +9,10 @@ use crate::event::LeaveReason;
 use crate::ids::TaskId;
 use crate::sentence::{Sentence, Step};
 
+/// A busy worker from which so many tasks have been withdrawn gets no others until it is heard of, or
+/// a stream of tasks that come and are cancelled would pile up in front of it.
+const UNREAD_MAX: u32 = 64;
+
 /// Why a task is being withdrawn from a worker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Why {
@@ -141,6 +145,9 @@ pub(crate) struct Worker {
     moving: u32,
     /// How many more tasks it may be sent; `None` is without limit.
     quota: Option<u32>,
+    /// How many tasks have been withdrawn from it since it was last heard of: while it is busy, what
+    /// told it of them lies unread in its socket.
+    unread: u32,
     /// It has finished or claimed a task.
     proven: bool,
     /// Since when it holds nothing. Only meant while it is ready and holds nothing.
@@ -164,6 +171,7 @@ impl Worker {
             open: 0,
             moving: 0,
             quota,
+            unread: 0,
             proven: false,
             idle_since_ns: 0,
             left_work: false,
@@ -210,7 +218,8 @@ impl Worker {
 
     /// How many tasks it holds, if it may be sent another.
     pub(crate) fn load_if_sendable(&self) -> Option<u32> {
-        (self.stage == Stage::Ready && !self.is_spent() && self.sentence.is_none())
+        let reads = self.unread < UNREAD_MAX || self.held.is_empty();
+        (self.stage == Stage::Ready && !self.is_spent() && self.sentence.is_none() && reads)
             .then(|| self.load())
     }
 
@@ -289,8 +298,10 @@ impl Worker {
         self.stage = Stage::Doomed(doom);
     }
 
+    /// It has finished or claimed a task, so it has read what came before that.
     pub(crate) fn prove(&mut self) {
         self.proven = true;
+        self.unread = 0;
     }
 
     pub(crate) fn hold(&mut self, task: TaskId) {
@@ -323,9 +334,12 @@ impl Worker {
         Some(held)
     }
 
-    /// A task that was withdrawn before it started is none of those that a worker may have.
-    pub(crate) fn give_back_quota(&mut self) {
+    /// Takes a task out of its hands that has been withdrawn before it started. It is none of those
+    /// that a worker may have.
+    pub(crate) fn release_withdrawn(&mut self, task: TaskId, now_ns: u64) {
+        self.release(task, now_ns);
         self.quota = self.quota.map(|quota| quota.saturating_add(1));
+        self.unread = self.unread.saturating_add(1);
     }
 
     /// Takes every task out of its hands, oldest first.

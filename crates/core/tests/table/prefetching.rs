@@ -1,5 +1,8 @@
 //! What is sent ahead, to whom, and what is taken back for a worker that has nothing to do.
 
+use loky_core::effect::Effect;
+use loky_core::ids::WorkerId;
+use loky_core::outcome::Outcome;
 use loky_core::{Config, Event};
 
 use crate::hand::*;
@@ -50,6 +53,47 @@ fn the_limit_holds_however_short_the_tasks_are() {
         assert_eq!(hand.feed(submitted(task)).len(), 1);
     }
     hand.expect(submitted(6), []);
+}
+
+#[test]
+fn a_stream_of_cancelled_tasks_does_not_pile_up_in_front_of_a_busy_worker() {
+    let mut hand = paced(1_000, 2);
+    for task in 2..=5 {
+        assert_eq!(hand.feed(submitted(task)).len(), 1);
+    }
+    // Both run one and have one ahead, which is cancelled and followed by the next, again and again.
+    let mut sent = 0;
+    let mut ahead = vec![(1, 4), (2, 5)];
+    for task in 6..1_000 {
+        hand.expect(submitted(task), []);
+        if let Some((worker, unwanted)) = ahead.pop() {
+            let cancel = cancelled(unwanted);
+            hand.expect(cancel, [revoke(worker, unwanted, 1)]);
+            let effects = hand.feed(answered(worker, unwanted, 1, true));
+            for effect in effects {
+                if let Effect::SendTask { worker, task, .. } = effect {
+                    sent += 1;
+                    ahead.push((worker.0, task.0));
+                }
+            }
+        } else {
+            hand.expect(cancelled(task), [complete(task, Outcome::Cancelled)]);
+        }
+    }
+    assert!(
+        (100..200).contains(&sent),
+        "{sent} were sent to two busy workers"
+    );
+    // One that is heard of is there for others again.
+    hand.expect(submitted(1_000), []);
+    let effects = hand.feed(finished_after(1, 2, 1, 1_000));
+    assert!(effects.iter().any(|effect| matches!(
+        effect,
+        Effect::SendTask {
+            worker: WorkerId(1),
+            ..
+        }
+    )));
 }
 
 #[test]
