@@ -1,5 +1,6 @@
 """The contenders behind one surface. An adapter adds nothing that its pool does not do itself."""
 
+import importlib
 import multiprocessing
 import multiprocessing.pool
 from collections.abc import Callable, Iterable, Iterator
@@ -106,9 +107,8 @@ class MpirePeer:
     """`mpire.WorkerPool`."""
 
     def __init__(self, workers: int) -> None:
-        from mpire import WorkerPool
-
-        self._pool: Any = WorkerPool(n_jobs=workers)
+        # By name, because its types do not say that it exports this.
+        self._pool: Any = importlib.import_module("mpire").WorkerPool(n_jobs=workers)
 
     def submit(self, task: Callable[..., Any], *arguments: Any) -> Answer:
         """Apply asynchronously."""

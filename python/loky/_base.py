@@ -346,6 +346,7 @@ class Future(_std.Future["T"]):
             grace = check_grace("grace", grace)
         if not force and self._forced_grace_s is not None:
             force, grace = True, self._forced_grace_s
+        alone = False
         with _cancelling:
             if self._state != _std.PENDING:
                 return self._state in _CANCELLED

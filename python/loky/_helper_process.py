@@ -24,17 +24,21 @@ def start(path: str, arguments: "Sequence[str]", descriptors: "Sequence[int]") -
     Raises:
         OSError: it could not be started.
     """
-    command = [path, *arguments[1:]]
+    words = [path, *arguments[1:]]
     if _directory_is_gone():
-        # An interpreter does not start there.
-        path, command = "/bin/sh", ["/bin/sh", "-c", _FROM_THE_ROOT, *command]
+        words = from_the_root(path, arguments[1:])
     return os.posix_spawn(
-        path,
-        command,
+        words[0],
+        words,
         os.environ,
         file_actions=[(os.POSIX_SPAWN_DUP2, number, number) for number in descriptors],
         setsigmask=_BLOCKED_AT_START,
     )
+
+
+def from_the_root(path: str, arguments: "Sequence[str]") -> list[str]:
+    """The words that start a program in a directory that cannot go away, which an interpreter needs."""
+    return ["/bin/sh", "-c", _FROM_THE_ROOT, path, *arguments]
 
 
 def _directory_is_gone() -> bool:

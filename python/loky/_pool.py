@@ -22,7 +22,7 @@ from . import (
     _pickling,
     _remote,
     _running,
-    _standard_tracker,
+    _standby,
     _state,
 )
 from ._base import Future
@@ -236,7 +236,6 @@ class PoolLife:
             if self._pool.setup_wanted():
                 self.provide_setup()
             self._pool.wait_spawned()
-        _launch_tracker()
 
     def provide_setup(self) -> None:
         """Describe this process to new workers."""
@@ -263,6 +262,7 @@ class PoolLife:
         except BaseException as error:
             self._surroundings_failed(error)
             return
+        _standby.attend(self._pool)
         fresh = _launch.environment_for_exec(self._environment, setup.environment)
         self._pool.provide_setup(setup.blob, setup.descriptors, list(fresh.items()))
 
@@ -525,17 +525,9 @@ class PoolLife:
         self._over = True
         self._fail_pending()
         self.processes.closed()
-        # A tracker that could not be started with the workers can be now, or its pipe has no reader.
-        _launch_tracker()
+        # What the last words of a worker were to a tracker, nobody has seen any more.
+        _standby.start_written()
         _lives.unregister(self)
-
-
-def _launch_tracker() -> None:
-    if _standard_tracker.is_due():
-        try:
-            _standard_tracker.launch()
-        except OSError:
-            pass  # Descriptors or processes are lacking: tried again with the next task.
 
 
 def _label(function: object) -> str | None:

@@ -2,40 +2,37 @@
 
 Workers must hold the pipe to it from their start, or a shared memory block that one process makes
 and another removes would be known to two trackers. So the pipe is made before the first worker; the
-tracker's process starts when the workers are on their way and does not compete with them; and
-multiprocessing takes both over when it is imported.
+tracker's process starts when somebody writes into it; and multiprocessing takes both over when it is
+imported.
 """
 
-import os
 import sys
 from _thread import allocate_lock
 
-from . import _helper_process, _launch
+from . import _launch, _standby
 from ._import_hooks import after_import
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from ._native import Standby
+
 _MODULE = "multiprocessing.resource_tracker"
-_PROGRAM = (
-    "import os;os.closerange(3,{fd});os.closerange({fd}+1,os.sysconf('SC_OPEN_MAX'));"
-    "from multiprocessing.resource_tracker import main;main({fd})"
-)
+_PROGRAM = "import sys;from multiprocessing.resource_tracker import main;main(int(sys.argv[-1]))"
 
 _lock = allocate_lock()
-_reader: int | None = None
+_helper: "Standby | None" = None
 _writer: int | None = None
-_pid: int | None = None
 
 
 def share() -> "tuple[int, int | None]":
-    """Descriptor of the pipe to the tracker, and its process id if that is known.
+    """Descriptor of the pipe to the tracker, and its process id if it runs and that is known.
 
     Raises:
         OSError: there are no descriptors or processes left.
     """
-    global _reader, _writer
+    global _helper, _writer
     module: Any = sys.modules.get(_MODULE)
     tracker: Any = getattr(module, "_resource_tracker", None)
     if tracker is not None:
@@ -43,38 +40,29 @@ def share() -> "tuple[int, int | None]":
         return tracker._fd, tracker._pid
     with _lock:
         if _writer is None:
-            _reader, _writer = os.pipe()
+            _writer, _helper = _standby.prepare(_launch.interpreter_arguments(), _PROGRAM)
             after_import(_MODULE, _hand_over)
-        return _writer, _pid
+        return _writer, _pid()
 
 
 def adopt(descriptor: int, pid: "int | None") -> None:
     """In a worker: use the tracker of the owner, over the descriptor that was placed here."""
-    global _reader, _writer, _pid
-    _reader, _writer, _pid = None, descriptor, pid
-    after_import(_MODULE, _hand_over)
+    global _helper, _writer
+    _helper, _writer = None, descriptor
+
+    def take_over(module: "Any") -> None:
+        module._resource_tracker._fd, module._resource_tracker._pid = descriptor, pid
+
+    after_import(_MODULE, take_over)
 
 
-def is_due() -> bool:
-    """Whether the tracker's process is still to be started."""
-    return _reader is not None
-
-
-def launch() -> None:
-    """Start the tracker's process if it is still to be started. Messages have waited in its pipe."""
-    global _reader, _pid
-    with _lock:
-        if _reader is None:
-            return
-        program = _PROGRAM.format(fd=_reader)
-        arguments = [sys.executable, *_launch.interpreter_arguments(), "-c", program]
-        _pid = _helper_process.start(sys.executable, arguments, [_reader])
-        os.close(_reader)
-        _reader = None
+def _pid() -> int | None:
+    return None if _helper is None else _helper.pid
 
 
 def _hand_over(module: "Any") -> None:
     """multiprocessing is here: from now on the tracker is its own."""
-    launch()
+    if _helper is not None:
+        _helper.start()
     module._resource_tracker._fd = _writer
-    module._resource_tracker._pid = _pid
+    module._resource_tracker._pid = _pid()

@@ -232,14 +232,14 @@ def _logging() -> "tuple[int, bool, str | None] | None":
 def _trackers(inheritance: _Inheritance) -> "list[tuple[int, int | None]]":
     """The resource trackers of this package and of multiprocessing, which workers are to share.
 
-    Both are there from here on: what a worker registers must not depend on who was first.
+    The pipes are there from here on: what a worker registers must not depend on who was first.
     """
     from .backend import resource_tracker
 
     own = resource_tracker._resource_tracker
     held = _occupy_streams()
     try:
-        trackers = [(own.getfd(), own._pid), _standard_tracker.share()]
+        trackers = [own._share(), _standard_tracker.share()]
     finally:
         for number in held:
             os.close(number)

@@ -188,16 +188,20 @@ def _descends(pid: int, ancestor: int, stats: dict[int, _Stat]) -> bool:
 
 def _descriptors() -> Iterator[tuple[int, str]]:
     folder = "/proc/self/fd"
-    kept = _standard_helper_descriptors()
+    kept = set()
+    for number in _standard_helper_descriptors():
+        with contextlib.suppress(OSError):
+            kept.add(os.readlink(f"{folder}/{number}"))
     for entry in os.listdir(folder):
         with contextlib.suppress(OSError):  # the one that listed this folder is closed by now
             target = os.readlink(f"{folder}/{entry}")
-            if int(entry) not in kept:
+            # As long as such a helper waits to be needed, both ends of its pipe are here.
+            if target not in kept:
                 yield int(entry), target
 
 
 def _standard_helper_descriptors() -> set[int]:
-    """Find the pipes to the helpers of the standard library, without importing it for that."""
+    """Find the pipes to the helpers that stay, without importing what they are for."""
     module = sys.modules.get("multiprocessing.resource_tracker")
     tracker = getattr(module, "_resource_tracker", None)
     server_module = sys.modules.get("multiprocessing.forkserver")

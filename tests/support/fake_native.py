@@ -67,6 +67,9 @@ class FakePool:
         """The life of the pool is over."""
         self._batches.put(None)
 
+    def attend(self, standby):
+        """Nobody writes to a helper here."""
+
     def prestart(self) -> None:
         """Nothing is started."""
 

@@ -16,6 +16,7 @@ use loky_sys::{clock, signal};
 
 use crate::front::Delivery;
 use crate::pool::Shared;
+use crate::standby::Standby;
 use crate::state::{Phase, State};
 
 /// Bytes that one read takes at the most.
@@ -31,13 +32,18 @@ enum Source {
     Worker(WorkerId, Arc<OwnedFd>),
     /// The standard error of a worker.
     Errors(WorkerId, Arc<OwnedFd>),
+    /// The pipe to a program that is not needed yet.
+    Standby(Arc<Standby>, Arc<OwnedFd>),
 }
 
 impl Source {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Wake(wake) => wake.as_fd(),
-            Self::Launcher(end) | Self::Worker(_, end) | Self::Errors(_, end) => end.as_fd(),
+            Self::Launcher(end)
+            | Self::Worker(_, end)
+            | Self::Errors(_, end)
+            | Self::Standby(_, end) => end.as_fd(),
         }
     }
 }
@@ -109,6 +115,12 @@ fn sources_of(state: &State) -> Vec<Polled> {
             writes: !launcher.outbox.is_empty(),
         });
     }
+    for (standby, reader) in state.standbys.watched(clock::monotonic_ns) {
+        sources.push(Polled {
+            source: Source::Standby(standby, reader),
+            writes: false,
+        });
+    }
     let has_room = state.config.capture_stderr && state.passing.has_room();
     for channel in state.channels.values() {
         if let Some(capture) = channel
@@ -167,6 +179,9 @@ fn serve(state: &mut State, source: &Source, scratch: &mut [u8]) {
         Source::Worker(worker, _) => {
             state.read_worker(*worker, scratch, READS_MAX);
             state.dirty.push(*worker);
+        }
+        Source::Standby(standby, _) => {
+            state.standbys.start(standby, clock::monotonic_ns());
         }
         Source::Errors(worker, _) => {
             let capture = state

@@ -22,6 +22,7 @@ pub mod pool;
 pub mod report;
 mod segments;
 mod stacks;
+pub mod standby;
 mod state;
 mod strike;
 

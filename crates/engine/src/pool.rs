@@ -27,6 +27,7 @@ use crate::error::EngineError;
 use crate::front::{Front, TaskPayload};
 use crate::launcher::Setup;
 use crate::report::Breakage;
+use crate::standby::Standby;
 use crate::state::{Phase, State, TaskEntry, Watched};
 
 /// What the callers and the poll loop share.
@@ -158,6 +159,21 @@ impl Pool {
             if state.launcher.is_none() && state.phase == Phase::Open {
                 // A failure is met again, and told, when the first worker is ordered.
                 drop(state.ensure_launcher().map(|_| ()));
+            }
+            Ok(())
+        })
+    }
+
+    /// Has this program started as soon as somebody writes to it, for as long as the pool lives.
+    pub fn attend(&self, standby: &Arc<Standby>) -> Result<(), EngineError> {
+        self.change(|shared, state| {
+            if state.phase != Phase::Open {
+                return Ok(());
+            }
+            start_loop(shared, state)?;
+            if let Some(wake) = &state.wake {
+                state.standbys.attend(Arc::clone(standby), wake);
+                state.stir = true;
             }
             Ok(())
         })

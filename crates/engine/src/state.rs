@@ -25,6 +25,7 @@ use crate::launcher::{LauncherProcess, Setup};
 use crate::report::{Breakage, CrashReport};
 use crate::segments::{Placed, TaskSegments};
 use crate::stacks::Stacks;
+use crate::standby::Standbys;
 
 /// While segments are free, the loop looks this often whether they have aged.
 const TRIM_INTERVAL_NS: u64 = 1_000_000_000;
@@ -157,6 +158,8 @@ pub(crate) struct State {
     /// When to look at the memory of workers.
     pub(crate) memory_at_ns: Option<u64>,
     pub(crate) passing: Arc<Passing>,
+    /// Programs that are started for whoever writes to them.
+    pub(crate) standbys: Standbys,
 }
 
 impl State {
@@ -194,6 +197,7 @@ impl State {
             limited_tasks: 0,
             memory_at_ns: None,
             passing: Arc::default(),
+            standbys: Standbys::default(),
         }
     }
 
@@ -353,6 +357,7 @@ impl State {
             condemned,
             self.next_stack_look_ns(),
             self.memory_at_ns,
+            self.standbys.retry_at_ns(),
             trim_at_ns,
         ]
         .into_iter()

@@ -6,10 +6,12 @@
 mod buffers;
 mod child;
 mod deliveries;
+mod descriptors;
 mod door;
 mod errors;
 mod machine;
 mod pool;
+mod standby;
 
 use pyo3::prelude::*;
 
@@ -28,6 +30,8 @@ mod _native {
     use super::machine::machine;
     #[pymodule_export]
     use super::pool::Pool;
+    #[pymodule_export]
+    use super::standby::Standby;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::ErrorKind;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,8 +21,10 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::buffers::Exported;
 use crate::deliveries;
+use crate::descriptors::duplicate;
 use crate::door::wait_in_slices;
 use crate::errors::to_python;
+use crate::standby::Standby;
 
 /// A task up to this size is handed over without letting go of the interpreter.
 const SMALL_BYTES: usize = 16 * 1024;
@@ -105,6 +107,12 @@ impl Pool {
         })
     }
 
+    /// Has this program started as soon as somebody writes to it.
+    fn attend(&self, py: Python<'_>, standby: &Standby) -> PyResult<()> {
+        py.detach(|| self.engine.attend(&standby.engine))
+            .map_err(to_python)
+    }
+
     /// Starts the zygote in the background, with no worker yet.
     fn prestart(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| self.engine.prestart()).map_err(to_python)
@@ -170,15 +178,7 @@ impl Pool {
     ) -> PyResult<()> {
         let mut held: Vec<(OwnedFd, i32)> = Vec::with_capacity(descriptors.len());
         for (number, target) in descriptors {
-            if number < 0 {
-                return Err(PyValueError::new_err(format!(
-                    "descriptors must be open, got {number}"
-                )));
-            }
-            // SAFETY: the number is not negative, and the caller keeps it open during this call. It is
-            // only duplicated here; a number that is not open makes that fail.
-            let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
-            match borrowed.try_clone_to_owned() {
+            match duplicate(number)? {
                 Ok(copy) => held.push((copy, target)),
                 // A limit below the lowest number that a copy may have is reported as `EINVAL`.
                 Err(error) if error.kind() == ErrorKind::InvalidInput => {

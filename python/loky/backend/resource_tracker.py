@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 
-from loky import _helper_process, _launch, _state
+from loky import _helper_process, _launch, _standby, _state
 
 from . import _tracker_process
 from ._tracker_process import main
@@ -19,6 +19,8 @@ from ._tracker_process import main
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from loky._native import Standby
 
 __all__ = ["ensure_running", "main", "maybe_unlink", "register", "unregister"]
 
@@ -40,7 +42,14 @@ _PROGRAM = (
     "from loky.backend.resource_tracker import main;main({fd},{verbose})"
 )
 
+_ARGUMENTS = ("-I", "-S")
+_MARK = "loky-tracker"
+
 _tokens = itertools.count()
+
+
+def _program(descriptor: str) -> str:
+    return _PROGRAM.format(root=_launch.package_root(), fd=descriptor, verbose=bool(VERBOSE))
 
 
 def spawnv_passfds(path: str, args: "Sequence[str]", fds: "Sequence[int]") -> tuple[int, None]:
@@ -57,17 +66,46 @@ class ResourceTracker:
 
     Attributes:
         _fd: the pipe to it; None before the first use.
-        _pid: its process id; None before the first use, and in a child that was forked.
+        _pid: its process id; None before the first use, and in a child that was forked. The helper
+            of workers starts when somebody writes to it, or asks for this.
         _exitcode: its exit status, once it was stopped from here.
     """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._fd, self._pid = _state.tracker or (None, None)
+        self._fd, self._known_pid = _state.tracker or (None, None)
+        self._standby: Standby | None = None
         self._owned = False
         self._exitcode: int | None = None
         self._proc_handle: int | None = None
         self._waitpid_timed_out = False
+
+    @property
+    def _pid(self) -> int | None:
+        self._start_prepared()
+        return self._known_pid
+
+    @_pid.setter
+    def _pid(self, pid: int | None) -> None:
+        self._known_pid = pid
+
+    def _share(self) -> tuple[int, int | None]:
+        """The pipe for workers, and the helper's process id if it runs: it may start later."""
+        with self._lock:
+            if self._fd is None:
+                program = _program("int(sys.argv[-1])")
+                self._fd, self._standby = _standby.prepare(_ARGUMENTS, program, _MARK)
+            if self._standby is not None:
+                return self._fd, self._standby.pid
+            self._send("PROBE", "", "noop")
+            return self._fd, self._known_pid
+
+    def _start_prepared(self) -> None:
+        with self._lock:
+            if self._standby is not None:
+                self._known_pid = self._standby.start()
+                self._standby = None
+                self._owned = True
 
     def getfd(self) -> int:
         """The descriptor of the pipe to the helper, which is started if need be."""
@@ -98,6 +136,7 @@ class ResourceTracker:
     def _send(self, command: str, name: str, rtype: str) -> None:
         lines = _lines(command, name, rtype)
         with self._lock:
+            self._start_prepared()
             if self._fd is None:
                 self._launch()
             elif not self._write(lines[:1]):
@@ -123,8 +162,7 @@ class ResourceTracker:
     def _launch(self) -> None:
         reader, writer = os.pipe()
         try:
-            program = _PROGRAM.format(root=_launch.package_root(), fd=reader, verbose=bool(VERBOSE))
-            args = [sys.executable, "-I", "-S", "-c", program, "loky-tracker"]
+            args = [sys.executable, *_ARGUMENTS, "-c", _program(str(reader)), _MARK]
             self._pid, self._proc_handle = spawnv_passfds(sys.executable, args, [reader])
         except BaseException:
             os.close(writer)
@@ -178,6 +216,7 @@ class ResourceTracker:
     def _stop_locked(self, limit_s: float | None = _STOP_LIMIT_S) -> None:
         if self._fd is None:
             return
+        self._start_prepared()
         os.close(self._fd)
         self._fd = None
         self._close_handle()
@@ -200,6 +239,7 @@ class ResourceTracker:
     def _after_fork_in_child(self) -> None:
         """A forked child goes on using the pipe, but the helper is not its child."""
         self._lock = threading.RLock()
+        self._standby = None
         self._pid = None
         self._owned = False
 
