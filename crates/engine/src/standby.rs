@@ -126,7 +126,10 @@ pub(crate) struct Standbys {
 impl Standbys {
     /// Attends to one more, for the loop with this wake-up, which is to look at its list again.
     pub(crate) fn attend(&mut self, standby: Arc<Standby>, wake: &Arc<Wake>) {
-        let known = self.waiting.iter().any(|other| Arc::ptr_eq(other, &standby));
+        let known = self
+            .waiting
+            .iter()
+            .any(|other| Arc::ptr_eq(other, &standby));
         if !known && standby.watch_by(wake) {
             self.waiting.push(standby);
         }
