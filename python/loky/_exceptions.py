@@ -4,8 +4,6 @@ They derive from those of the standard library, so that existing `except` clause
 pickled, with their report and their cause's text.
 """
 
-import concurrent.futures.process
-
 from ._remote import _RemoteTraceback
 
 TYPE_CHECKING = False
@@ -13,23 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from ._broken import BrokenProcessPool as BrokenProcessPool  # noqa: PLC0414  # told on
+    from ._broken import TerminatedWorkerError as TerminatedWorkerError  # noqa: PLC0414  # likewise
     from ._report import CrashReport
-
-
-class BrokenProcessPool(concurrent.futures.process.BrokenProcessPool):
-    """The pool cannot go on, or an answer of it cannot be read. A `RuntimeError`."""
-
-
-class TerminatedWorkerError(BrokenProcessPool):
-    """A worker process died with the task, or, where that breaks the pool, with another one.
-
-    Attributes:
-        report: what is known of the death; None on an instance that was made by hand.
-    """
-
-    def __init__(self, *args: object, report: "CrashReport | None" = None) -> None:
-        super().__init__(*args)
-        self.report = report
 
 
 class TaskTimeoutError(TimeoutError):
@@ -55,15 +39,23 @@ class LokyRecursionError(RuntimeError):
 
 
 # The names under which users of loky know these classes, in tracebacks and in pickles.
-for _public in (
-    BrokenProcessPool,
-    TerminatedWorkerError,
-    TaskTimeoutError,
-    ShutdownExecutorError,
-    LokyRecursionError,
-):
+for _public in (TaskTimeoutError, ShutdownExecutorError, LokyRecursionError):
     _public.__module__ = "loky.process_executor"
 del _public
+
+
+def __getattr__(name: str) -> "Any":
+    """Import those that derive from the process pool of the standard library when they are needed.
+
+    That module is the greater part of what importing this package would cost, so it comes in while
+    the first workers start, in the manager thread.
+    """
+    if name in ("BrokenProcessPool", "TerminatedWorkerError"):
+        from . import _broken
+
+        return getattr(_broken, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 AFTER_SHUTDOWN = "cannot schedule new futures after shutdown"
 AT_EXIT = "cannot schedule new futures after interpreter shutdown"
@@ -86,7 +78,9 @@ def with_cause(exc: BaseException, text: str) -> BaseException:
     return exc
 
 
-def terminated(facts: "Mapping[str, Any]", task: str | None, owns_task: bool = True) -> TerminatedWorkerError:
+def terminated(
+    facts: "Mapping[str, Any]", task: str | None, owns_task: bool = True
+) -> "TerminatedWorkerError":
     """The error of a task whose worker died, or whose pool broke by a worker's death.
 
     Args:
@@ -95,6 +89,7 @@ def terminated(facts: "Mapping[str, Any]", task: str | None, owns_task: bool = T
         owns_task: whether the facts on attempt and run time are about this task.
     """
     from . import _report
+    from ._broken import TerminatedWorkerError
 
     report = _report.report_from(facts, task, owns_task)
     error = TerminatedWorkerError(_report.crash_text(report), report=report)
@@ -133,7 +128,7 @@ def expired(waited_s: float, task: str | None, timeout_s: float | None) -> TaskT
 
 def pool_broken(
     facts: "Mapping[str, Any]", task: str | None, breaks_on_death: bool, cause: BaseException | None
-) -> BrokenProcessPool:
+) -> "BrokenProcessPool":
     """A new instance of the error of a pool that broke.
 
     Args:
@@ -141,6 +136,8 @@ def pool_broken(
         task: label of the task that gets this instance.
         cause: the error that the front itself knows to be the reason.
     """
+    from ._broken import BrokenProcessPool
+
     why = facts.get("why")
     report = facts.get("report")
     error: BrokenProcessPool

@@ -34,9 +34,12 @@ class ManagerThread(threading.Thread):
 
     @staticmethod
     def _prepare() -> None:
-        """Have at hand what tells of a death: there may be no descriptor left then to read it with."""
+        """Have at hand what tells of a death: there may be no descriptor left then to read it with.
+
+        It costs the first result nothing: the workers start meanwhile.
+        """
         try:
-            from . import _report, _surroundings  # noqa: F401
+            from . import _broken, _report, _surroundings  # noqa: F401
         except OSError:
             pass  # There is none already.
 

@@ -9,7 +9,6 @@ import operator
 import os
 import sys
 import threading
-from multiprocessing.process import current_process
 
 from . import (
     _channels,
@@ -24,13 +23,7 @@ from . import (
     _state,
 )
 from ._cpu_count import cpu_count
-from ._exceptions import (
-    BrokenProcessPool,
-    LokyRecursionError,
-    ShutdownExecutorError,
-    TaskTimeoutError,
-    TerminatedWorkerError,
-)
+from ._exceptions import LokyRecursionError, ShutdownExecutorError, TaskTimeoutError
 from ._processes import WorkerTable
 from ._remote import _ExceptionWithTraceback, _RemoteTraceback
 from .initializers import _prepare_initializer
@@ -42,11 +35,12 @@ if TYPE_CHECKING:
     from typing import Any, Literal, NoReturn, ParamSpec, Self, TypeVar, Unpack
 
     from ._base import Future
+    from ._exceptions import BrokenProcessPool, TerminatedWorkerError
 
     P = ParamSpec("P")
     T = TypeVar("T")
 
-BrokenExecutor = BrokenProcessPool
+    BrokenExecutor = BrokenProcessPool
 
 __all__ = [
     "BrokenExecutor",
@@ -66,6 +60,13 @@ _USE_PSUTIL = True
 _MAX_MEMORY_LEAK_SIZE: int
 _CURRENT_DEPTH: int
 MAX_DEPTH: int
+
+
+def __getattr__(name: str) -> "Any":
+    """The exceptions that are imported when somebody asks for them, and another name of one."""
+    if name in ("BrokenExecutor", "BrokenProcessPool", "TerminatedWorkerError"):
+        return getattr(_exceptions, "BrokenProcessPool" if name == "BrokenExecutor" else name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def read_environment() -> None:
@@ -102,6 +103,12 @@ def _check_depth(context: "Any") -> None:
             f"MAX_DEPTH={MAX_DEPTH}. If pools are meant to be nested that deep, set the environment "
             "variable LOKY_MAX_DEPTH."
         )
+
+
+def _is_daemonic() -> bool:
+    """Whether multiprocessing has made this process, and forbidden it to have children."""
+    module = sys.modules.get("multiprocessing.process")
+    return module is not None and bool(module.current_process().daemon)
 
 
 def _check_workers(max_workers: int | None) -> int:
@@ -304,7 +311,7 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
             if self._flags.shutdown:
                 self._refuse(life)
             if life is None:
-                if current_process().daemon:
+                if _is_daemonic():
                     raise AssertionError("daemonic processes are not allowed to have children")
                 by_value = not _pickling.is_importable(function)
                 life = _pool.PoolLife(

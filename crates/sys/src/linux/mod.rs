@@ -9,6 +9,6 @@ mod lineage;
 pub mod memory;
 pub mod pidfd;
 pub mod process;
-pub mod socket;
+pub(crate) mod socket;
 pub mod usage;
-pub mod wake;
+pub(crate) mod wake;

@@ -11,4 +11,6 @@ pub(crate) mod mapping;
 pub mod poll;
 pub(crate) mod process;
 pub mod signal;
+pub mod socket;
 pub mod spawn;
+pub mod wake;
