@@ -48,7 +48,7 @@ def __getattr__(name: str) -> "Any":
     """Import those that derive from the process pool of the standard library when they are needed.
 
     That module is the greater part of what importing this package would cost, so it comes in while
-    the first workers start, in the manager thread.
+    the first workers start.
     """
     if name in ("BrokenProcessPool", "TerminatedWorkerError"):
         from . import _broken

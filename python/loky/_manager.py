@@ -22,7 +22,6 @@ class ManagerThread(threading.Thread):
         life = self._life
         assert life is not None
         try:
-            self._prepare()
             self._work(life)
         except BaseException as error:
             life.crashed(error)
@@ -31,17 +30,6 @@ class ManagerThread(threading.Thread):
             life.ended()
             self._life = None
             self._over.set()
-
-    @staticmethod
-    def _prepare() -> None:
-        """Have at hand what tells of a death: there may be no descriptor left then to read it with.
-
-        It costs the first result nothing: the workers start meanwhile.
-        """
-        try:
-            from . import _broken, _report, _surroundings  # noqa: F401
-        except OSError:
-            pass  # There is none already.
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until the pool's life has ended, at most `timeout` seconds.

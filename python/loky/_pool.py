@@ -117,6 +117,7 @@ class PoolLife:
         """
         try:
             self._pool.prestart()
+            _prepare()
             self.processes.opened(self._pool, self._first_number)
             _lives.register(self)
             self.thread.start()
@@ -528,6 +529,18 @@ class PoolLife:
         # What the last words of a worker were to a tracker, nobody has seen any more.
         _standby.start_written()
         _lives.unregister(self)
+
+
+def _prepare() -> None:
+    """Have at hand what describes workers and tells of a death, while the helper starts.
+
+    Later there may be no descriptor left to read it with. Not in another thread: two threads that
+    import what depends on each other may see each other's unfinished modules.
+    """
+    try:
+        from . import _broken, _report, _surroundings  # noqa: F401
+    except OSError:
+        pass  # There is no descriptor already.
 
 
 def _label(function: object) -> str | None:
