@@ -124,6 +124,42 @@ class MpirePeer:
         self._pool.stop_and_join()
 
 
+class JoblibAnswer:
+    """The values of one call of `joblib.Parallel`."""
+
+    def __init__(self, values: list[Any]) -> None:
+        self._values = values
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Give the value, which has been waited for already."""
+        del timeout
+        return self._values[0]
+
+
+class JoblibPeer:
+    """`joblib.Parallel` with its own copy of loky. It has no `submit`: one task is a call of its own."""
+
+    def __init__(self, workers: int) -> None:
+        self._joblib = importlib.import_module("joblib")
+        self._workers = workers
+
+    def _parallel(self, chunksize: int | str) -> Any:
+        return self._joblib.Parallel(n_jobs=self._workers, backend="loky", batch_size=chunksize)
+
+    def submit(self, task: Callable[..., Any], *arguments: Any) -> Answer:
+        """Call with one task and wait."""
+        return JoblibAnswer(self._parallel("auto")([self._joblib.delayed(task)(*arguments)]))
+
+    def map(self, task: Callable[..., Any], items: Iterable[Any], chunksize: int) -> Iterator[Any]:
+        """Call with all tasks."""
+        results: Iterable[Any] = self._parallel(chunksize)(self._joblib.delayed(task)(item) for item in items)
+        return iter(results)
+
+    def close(self) -> None:
+        """End the pool that it keeps."""
+        importlib.import_module("joblib.externals.loky").get_reusable_executor().shutdown(wait=True)
+
+
 def _loky(workers: int) -> Peer:
     import loky
 
@@ -147,6 +183,7 @@ PEERS: dict[str, Callable[[int], Peer]] = {
     "mp-pool": PoolPeer,
     "pebble": PebblePeer,
     "mpire": MpirePeer,
+    "joblib": JoblibPeer,
 }
 IMPORTS = {
     "loky-rs": "from loky import ProcessPoolExecutor",
@@ -157,6 +194,9 @@ IMPORTS = {
     "mp-pool": "from multiprocessing.pool import Pool",
     "pebble": "from pebble import ProcessPool",
     "mpire": "from mpire import WorkerPool",
+    "joblib": "from joblib import Parallel, delayed",
 }
-ELSEWHERE = ("loky",)
-"""Contenders with our import name, which live in an environment of their own."""
+ELSEWHERE = ("loky", "joblib")
+"""Contenders that live in an environment of their own: one has our import name, one looks for it."""
+ONLY = {"joblib": ("start_up", "round_trip", "arrays", "map_auto")}
+"""What a contender can do, where it cannot do all: these take one call as a whole, and no single tasks."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from benches import machine
 from benches.measure import MARK
-from benches.peers import ELSEWHERE, PEERS
+from benches.peers import ELSEWHERE, ONLY, PEERS
 from benches.scenarios import HANG, SCENARIOS
 from benches.table import markdown
 from benches.timing import Numbers
@@ -72,6 +72,8 @@ def run(options: argparse.Namespace) -> dict[str, dict[str, dict[str, Any]]]:
             # Each round begins with another contender, so that none is always after the same one.
             shift = turn % len(options.contenders)
             for contender in options.contenders[shift:] + options.contenders[:shift]:
+                if scenario not in ONLY.get(contender, SCENARIOS):
+                    continue
                 python = options.peers_python if contender in ELSEWHERE else sys.executable
                 numbers = measure(python, scenario, contender)
                 for name, value in numbers.items():

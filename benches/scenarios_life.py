@@ -1,14 +1,18 @@
 """What is measured of the beginning and the end of pools. As `scenarios`, which names all."""
 
+import multiprocessing
 import os
 import select
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
+from concurrent.futures import ProcessPoolExecutor as StandardExecutor
 
-from benches import family
-from benches.timing import Numbers, median_ms, ms_since, warm
+from benches import family, tasks
+from benches.peers import PEERS
+from benches.timing import WORKERS, Numbers, median_ms, ms_since, warm
 
 IDLE_S = 2.0
 REUSABLE = ("loky-rs", "loky")
@@ -69,4 +73,40 @@ def wake_ups(name: str) -> Numbers:
         return {"per_s": max(0, family.switches(processes) - before - 1) / IDLE_S}
 
 
-LIFE: tuple[Callable[[str], Numbers], ...] = (forgotten, reusable, wake_ups)
+def numpy_task(name: str) -> Numbers:
+    """The first result of a task that imports numpy; and of each later worker, where it is preloaded."""
+    began = time.perf_counter()
+    peer = PEERS[name](WORKERS)
+    peer.submit(tasks.use_numpy, 1).result()
+    numbers: Numbers = {"first_result_ms": ms_since(began)}
+    peer.close()
+    if name == "loky-rs":
+        from loky import ProcessPoolExecutor
+
+        # A worker for each task: what is measured is a new one with the library in place.
+        with ProcessPoolExecutor(1, preload=["numpy"], max_tasks_per_child=1) as executor:
+            numbers["later_worker_ms"] = _each_ms(executor, tasks.use_numpy)
+    return numbers
+
+
+def new_worker(name: str) -> Numbers:
+    """One task that does nothing in a worker of its own, again and again."""
+    if name == "loky-rs":
+        from loky import ProcessPoolExecutor
+
+        executor: Executor = ProcessPoolExecutor(1, max_tasks_per_child=1)
+    elif name in ("cf-forkserver", "cf-spawn"):
+        context = multiprocessing.get_context(name.removeprefix("cf-"))
+        executor = StandardExecutor(1, mp_context=context, max_tasks_per_child=1)
+    else:
+        return {}
+    with executor:
+        return {"task_ms": _each_ms(executor, tasks.nothing)}
+
+
+def _each_ms(executor: Executor, task: Callable[[int], int]) -> float:
+    executor.submit(task, 1).result()
+    return median_ms(20, lambda: executor.submit(task, 1).result())
+
+
+LIFE: tuple[Callable[[str], Numbers], ...] = (forgotten, reusable, wake_ups, numpy_task, new_worker)

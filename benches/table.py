@@ -48,6 +48,9 @@ TITLES = {
     "reusable · again_us": "`get_reusable_executor()` of a living pool, µs",
     "reusable · grow_2_to_4_ms": "… from 2 workers to 4, ms",
     "reusable · shrink_4_to_2_ms": "… from 4 workers to 2, ms",
+    "numpy_task · first_result_ms": "start-up to first result of a task with numpy, ms",
+    "numpy_task · later_worker_ms": "… a task with numpy in a new worker, preloaded, ms",
+    "new_worker · task_ms": "a task in a worker of its own, ms",
     "wake_ups · per_s": "idle: wake-ups a second",
 }
 

@@ -32,6 +32,13 @@ def make(size: int) -> "numpy.ndarray":
     return numpy.ones(size // 8)
 
 
+def use_numpy(value: int) -> int:
+    """Use a library that is slow to import."""
+    import numpy
+
+    return int(numpy.full(1, value)[0])
+
+
 def leave() -> None:
     """End the worker at once, as a library that calls `_exit` does."""
     os._exit(1)
