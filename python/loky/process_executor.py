@@ -160,8 +160,8 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
             `LOKY_ON_CRASH` says, else "recover".
         launcher: "zygote": workers are forked from a small helper. "exec": each is a freshly
             executed interpreter. None: what `LOKY_LAUNCHER` says, else what the system allows.
-        preload: names of modules that the helper imports once for all workers. They must not start
-            threads.
+        preload: names of modules that the helper imports once for all workers. Where one starts
+            threads that it does not end by itself at a fork (numpy's do), workers are executed.
         mp_context: the standard library's name for `context`.
         max_tasks_per_child: tasks after which a worker is replaced; None: no limit.
         capture_stderr: keep the end of what each worker writes to its standard error, for the report

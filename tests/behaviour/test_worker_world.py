@@ -281,6 +281,20 @@ def test_random_numbers_differ_from_worker_to_worker(pool, gate):
     assert all(len(set(column)) == 3 for column in zip(*drawn, strict=True))
 
 
+def test_a_worker_is_forked_also_where_a_preloaded_library_keeps_threads(pool):
+    def use():
+        import numpy
+
+        square = numpy.ones((300, 300))
+        product = float((square @ square)[0, 0])
+        with open("/proc/self/cmdline", encoding="utf-8") as file:
+            return product, "loky-zygote" in file.read()
+
+    # A task a worker: the helper forks again after the first has used its threads.
+    executor = pool(1, preload=("numpy",), launcher="zygote", max_tasks_per_child=1)
+    assert [executor.submit(use).result() for _ in range(3)] == [(300.0, True)] * 3
+
+
 def test_a_seed_in_the_parent_does_not_reach_the_workers(pool):
     import random
 

@@ -248,6 +248,7 @@ const _: () = {
     const _: fn(&Spawn<'_>) -> io::Result<i32> = crate::spawn::spawn;
     const _: unsafe fn() -> io::Result<Fork> = crate::fork::fork;
     const _: fn() -> io::Result<Fork> = crate::fork::fork_alone;
+    const _: fn() -> io::Result<usize> = crate::fork::retire_threads;
     const _: fn() = crate::fork::watch_forks;
     const _: fn() -> u64 = crate::fork::fork_generation;
 

@@ -6,7 +6,7 @@
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 
-use loky_sys::fork::{Fork, fork_alone};
+use loky_sys::fork::{self, Fork, fork_alone};
 use loky_sys::poll::{Interest, poll};
 use loky_sys::{clock, descriptor, errno, process, signal, socket};
 use loky_wire::{ExitedBody, Header, Kind, Role, SPAWN_EXEC, encode, encode_body};
@@ -271,7 +271,7 @@ impl Zygote {
             self.execute(&seed, &environment)?;
             return Ok(None);
         }
-        match process::thread_count() {
+        match self.count_threads() {
             Ok(1) => return Ok(Some(Order::Fork(seed))),
             Ok(threads) => {
                 self.say_unfit(threads)?;
@@ -280,6 +280,15 @@ impl Zygote {
             Err(error) => self.spawn_refused(seed.worker, &error)?,
         }
         Ok(None)
+    }
+
+    /// How many threads there are, without those that numerical libraries keep and end at a fork.
+    fn count_threads(&self) -> io::Result<usize> {
+        match process::thread_count()? {
+            1 => Ok(1),
+            threads if self.unfit_said => Ok(threads),
+            _ => fork::retire_threads(),
+        }
     }
 
     fn execute(&mut self, seed: &Seed, environment: &[u8]) -> Result<(), WorkerError> {

@@ -7,7 +7,17 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub use crate::contract::Fork;
-use crate::process;
+use crate::poll::poll;
+use crate::{clock, process, signal};
+
+/// How long a child that only ends may take to do so.
+const END_MAX_NS: u64 = 500_000_000;
+
+/// How long threads that have ended may take to be gone.
+const GONE_MAX_NS: u64 = 20_000_000;
+
+/// The kernel tells nobody that a thread is gone, so that is looked for this often.
+const LOOK_AGAIN_NS: u64 = 500_000;
 
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 static COUNTED: AtomicBool = AtomicBool::new(false);
@@ -37,6 +47,41 @@ pub fn fork_alone() -> io::Result<Fork> {
         1 => unsafe { fork() },
         _ => Err(io::Error::from_raw_os_error(libc::EBUSY)),
     }
+}
+
+/// Has libraries end those of their threads that they end before every fork, by forking a child that
+/// only ends; answers how many threads are left. Libraries for linear algebra do that, and start their
+/// threads again when they need them.
+pub fn retire_threads() -> io::Result<usize> {
+    // SAFETY: the child calls nothing but `_exit`, which is async-signal-safe.
+    let child = match unsafe { fork() }? {
+        Fork::Parent(pid) => pid,
+        // SAFETY: as above; nothing of this process is touched by its end.
+        Fork::Child => unsafe { libc::_exit(0) },
+    };
+    let deadline_ns = clock::monotonic_ns().saturating_add(END_MAX_NS);
+    while process::wait_pid(child, false)?.is_none() {
+        if clock::monotonic_ns() >= deadline_ns {
+            // A handler of somebody's hangs in the child.
+            process::kill(child, signal::SIGKILL)?;
+            process::wait_pid(child, true)?;
+            break;
+        }
+        pause();
+    }
+    let deadline_ns = clock::monotonic_ns().saturating_add(GONE_MAX_NS);
+    loop {
+        let threads = process::thread_count()?;
+        if threads == 1 || clock::monotonic_ns() >= deadline_ns {
+            return Ok(threads);
+        }
+        pause();
+    }
+}
+
+fn pause() {
+    // An interruption makes the next look come sooner.
+    let _ = poll(&mut [], Some(LOOK_AGAIN_NS));
 }
 
 /// Begins to count forks. Whoever asks for [`fork_generation`] calls it before; more calls change

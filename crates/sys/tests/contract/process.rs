@@ -3,6 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Mutex;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
 
 use loky_sys::fork::{self, Fork};
 use loky_sys::process::{self, Reaped};
@@ -22,6 +25,7 @@ pub(crate) fn role(role: &str, args: &[String]) -> bool {
         "threads" => count_threads(),
         "generation" => count_forks(),
         "fork_alone" => fork_with_one_thread_only(),
+        "retire_threads" => retire_what_ends_at_a_fork(),
         "umask" => read_umask(),
         "wait_for_ever" => wait_for_ever(),
         _ => return false,
@@ -375,6 +379,40 @@ fn fork_with_one_thread_only() {
         assert_eq!(refused.raw_os_error(), Some(errno::EBUSY));
         seen.wait();
     });
+    assert!(!process::has_children().unwrap());
+}
+
+#[test]
+fn threads_that_their_library_ends_at_a_fork_can_be_ended() {
+    succeed("retire_threads");
+}
+
+fn retire_what_ends_at_a_fork() {
+    static WORKER: Mutex<Option<(Sender<()>, JoinHandle<()>)>> = Mutex::new(None);
+    extern "C" fn end_worker() {
+        if let Some((stop, thread)) = WORKER.lock().unwrap().take() {
+            drop(stop);
+            thread.join().unwrap();
+        }
+    }
+    // SAFETY: the handler lives as long as the program and runs before forks of this process only.
+    let registered = unsafe { libc::pthread_atfork(Some(end_worker), None, None) };
+    assert_eq!(registered, 0);
+    let start = || {
+        let (stop, stopped) = channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let _ = stopped.recv();
+        });
+        (stop, thread)
+    };
+    *WORKER.lock().unwrap() = Some(start());
+    assert_eq!(process::thread_count().unwrap(), 2);
+    assert_eq!(fork::retire_threads().unwrap(), 1);
+    // One that nobody ends stays.
+    let (stop, thread) = start();
+    assert_eq!(fork::retire_threads().unwrap(), 2);
+    drop(stop);
+    thread.join().unwrap();
     assert!(!process::has_children().unwrap());
 }
 
