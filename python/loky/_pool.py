@@ -165,8 +165,9 @@ class PoolLife:
             except PicklingError as error:
                 future._note(error)
                 future._finish(None, error)
-                return future
-            self._hand_over(future, stream, buffers, label)
+                self._pool.want_workers()
+            else:
+                self._hand_over(future, stream, buffers, label)
         finally:
             self._submitting.pop()
         if self._pool.spawning():
@@ -350,6 +351,17 @@ class PoolLife:
         """Wait until the pool's life has ended; the manager thread itself does not wait."""
         if self.begun and not self.inherited and threading.current_thread() is not self.thread:
             self.thread.join()
+
+    def cancel_waiting(self, workers: int) -> None:
+        """Cancel what has not begun, except what has a worker that is free or on its way."""
+        begun = set(self.running())
+        spare = workers - len(begun)
+        for task, future in list(self.pending.items()):
+            if task in begun:
+                continue
+            spare -= 1
+            if spare < 0:
+                future.cancel()
 
     def running(self) -> list[int]:
         """Numbers of the tasks that workers have begun."""
