@@ -226,6 +226,7 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         )
         self._task_options = _options.from_defaults(task_options)
         self._own_result_queue: Any = None
+        self._tasks_view = _channels.ChannelView(self, tasks=True)
         self._flags = _pool_options.ExecutorFlags()
         self._processes = WorkerTable()
         self._dismissed = False
@@ -311,6 +312,7 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
                 life = _pool.PoolLife(
                     self._options, self._flags, self._processes, self._max_workers, by_value
                 )
+                life.on_task_failed = self._tasks_view.task_failed
                 self._life = life
             if not life.begun:
                 try:
@@ -449,7 +451,7 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
 
     @property
     def _call_queue(self) -> "Any":
-        return None if self._dismissed else _channels.ChannelView(self, tasks=True)
+        return None if self._dismissed else self._tasks_view
 
     @property
     def _result_queue(self) -> "Any":

@@ -5,6 +5,8 @@ and leaves out what is not about process pools. Whatever cannot hold is listed, 
 """
 
 import fnmatch
+import gc
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,8 +32,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     """Say what stands on what."""
-    import sys
-
     import loky
 
     version = sys.version.split(maxsplit=1)[0]
@@ -55,6 +55,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if fnmatch.fnmatchcase(name, pattern):
                 item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
                 break
+
+
+def pytest_runtest_teardown() -> None:
+    """Let go of what the last error holds: a later test counts semaphores that are left."""
+    for name in ("last_exc", "last_type", "last_value", "last_traceback"):
+        sys.__dict__.pop(name, None)
+    gc.collect()
 
 
 def _patterns() -> list[tuple[str, str]]:
