@@ -3,7 +3,7 @@
 #   make build            the environment .venv with a release build installed
 #   make demo             build, then the six failure examples and the survey of the standard library
 #   make test             all tests; the long forms are `make sim` and `make fuzz`
-#   make compat           joblib's own tests on this package, and ours with scikit-learn and dask
+#   make compat           joblib's and CPython's own tests on this package, and ours with scikit-learn and dask
 #   make lint             formatting, lints, types, house rules; warnings are errors
 #   make wheel            dist/*.whl, one for every Python from 3.11 on
 #   make bench            measure against the peers, write benches/results/, renew the table in README.md
@@ -61,6 +61,7 @@ test: build
 
 compat: build
 	ci/joblib $(BIN)/python
+	ci/stdlib $(BIN)/python
 
 lint: build
 	ci/lint $(BIN)/python
@@ -84,5 +85,5 @@ fuzz:
 	LOKY_FUZZ_INPUTS=$(INPUTS) ci/fuzz
 
 clean:
-	rm -rf target dist .venv .venv-peers .venv-other .venv-compat .pytest_cache .ruff_cache .mypy_cache
+	rm -rf target dist .venv .venv-peers .venv-other .venv-compat .venv-stdlib .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

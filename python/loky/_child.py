@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _LEAVES_FOR_MEMORY = 1
 
+_QUEUES_WRITTEN_S = 1.0
+"""How long a worker whose initializer has failed goes on writing its queues."""
+
 
 def zygote_main(
     preload: tuple[str, ...],
@@ -252,7 +255,22 @@ def _report_initializer(worker: "Worker", error: BaseException) -> None:
 
     text = _remote.describe(_without_own_frame(error))
     logging.getLogger("concurrent.futures").critical("Exception in initializer:\n%s", text)
+    _let_queues_be_written()
     worker.initializer_failed(_pickling.encode_exception(error, text))
+
+
+def _let_queues_be_written() -> None:
+    """What was put into multiprocessing's queues, such as a log of this very error, is written.
+
+    The report breaks the pool, which kills this worker. What hangs is not waited for.
+    """
+    util: Any = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        import threading
+
+        writer = threading.Thread(target=util._exit_function, daemon=True)
+        writer.start()
+        writer.join(_QUEUES_WRITTEN_S)
 
 
 def _without_own_frame(error: BaseException) -> BaseException:

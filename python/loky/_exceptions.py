@@ -66,6 +66,7 @@ KILLED = (
 RESULT_UNREADABLE = "A result has failed to un-serialize."
 TASK_UNREADABLE = "A task has failed to un-serialize."
 MANAGER_CRASHED = "The pool is broken: its manager thread crashed."
+FEEDER_CRASHED = "The pool is broken: its feeder thread crashed."
 IN_FORKED_CHILD = (
     "This executor was inherited through os.fork(), and its workers belong to the parent process. "
     "Make a new executor in this process, for instance with get_reusable_executor()."

@@ -32,7 +32,7 @@ from ._processes import WorkerTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any
 
     from ._options import TaskOptions
@@ -65,6 +65,7 @@ class PoolLife:
         pending: unfinished futures by task number.
         processes: the workers.
         thread: the manager thread.
+        on_task_failed: told of each task that could not be sent; an error in it breaks the pool.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class PoolLife:
         self._submitting: list[None] = []
         self._warned_of_growth = False
         self._setup_error: BaseException | None = None
+        self.on_task_failed: Callable[[object], None] | None = None
         self._broken_by: Mapping[str, Any] | None = None
         self._stack_shown_of: int | None = None
         self._pickling_lock = threading.RLock() if options.job_reducers else None
@@ -163,10 +165,10 @@ class PoolLife:
                 else:
                     stream, buffers = self._encode(function, args, kwargs)
             except PicklingError as error:
-                future._note(error)
-                future._finish(None, error)
-                return future
-            self._hand_over(future, stream, buffers, label)
+                self._could_not_be_sent(future, error)
+                self._pool.want_workers()
+            else:
+                self._hand_over(future, stream, buffers, label)
         finally:
             self._submitting.pop()
         if self._pool.spawning():
@@ -345,6 +347,17 @@ class PoolLife:
         if self.begun and not self.inherited and threading.current_thread() is not self.thread:
             self.thread.join()
 
+    def cancel_waiting(self, workers: int) -> None:
+        """Cancel what has not begun, except what has a worker that is free or on its way."""
+        begun = set(self.running())
+        spare = workers - len(begun)
+        for task, future in list(self.pending.items()):
+            if task in begun:
+                continue
+            spare -= 1
+            if spare < 0:
+                future.cancel()
+
     def running(self) -> list[int]:
         """Numbers of the tasks that workers have begun."""
         return [task for task in list(self.pending) if self.started(task)]
@@ -498,6 +511,17 @@ class PoolLife:
                 or os.environ.get("LOKY_MAX_MEMORY_LEAK_SIZE")
             )
             _warn(_GREW.format(limit=limit_bytes / 1e6))
+
+    def _could_not_be_sent(self, future: "Future[Any]", error: BaseException) -> None:
+        try:
+            if self.on_task_failed is not None:
+                self.on_task_failed(future)
+        except Exception as fault:
+            broken = _exceptions.BrokenProcessPool(f"{_exceptions.FEEDER_CRASHED} {fault!r}")
+            error = _exceptions.with_cause(broken, _remote.describe(fault))
+            self._break_with(broken)
+        future._note(error)
+        future._finish(None, error)
 
     def crashed(self, error: BaseException) -> None:
         """The manager thread met an error of its own: no future may wait for ever because of it."""

@@ -139,3 +139,7 @@ class WorkerTable(Mapping[int, WorkerProcess]):
 
     def __repr__(self) -> str:
         return repr(self.refresh())
+
+    def copy(self) -> dict[int, WorkerProcess]:
+        """The workers that are alive now, in a dictionary that stays as it is."""
+        return self.refresh()

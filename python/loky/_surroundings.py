@@ -11,7 +11,7 @@ import sys
 from _pickle import dumps
 from multiprocessing.process import current_process
 
-from . import _alias, _launch, _pickling, _standard_tracker, _state
+from . import _alias, _inheritance, _launch, _pickling, _standard_tracker, _state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,9 +99,7 @@ def capture(
     setup = {
         "environment": _launch.environment_with(environment),
         "directory": directory,
-        "umask": _umask(),
-        "affinity": _affinity(),
-        "niceness": _niceness(),
+        **_from_the_kernel(),
         "path": [entry or directory or _start_directory or "/" for entry in sys.path],
         "argv": list(sys.argv),
         "depth": _state.depth + 1,
@@ -189,6 +187,17 @@ def _main_script(method: str) -> "dict[str, str]":
     data = spawn.get_preparation_data("worker")
     names = ("init_main_from_name", "init_main_from_path")
     return {name: data[name] for name in names if name in data}
+
+
+def _from_the_kernel() -> "dict[str, Any]":
+    """What a plain child of this process would have."""
+    return {
+        "umask": _umask(),
+        "affinity": _affinity(),
+        "niceness": _niceness(),
+        "limits": _inheritance.limits(),
+        "ignored_signals": _inheritance.ignored_signals(),
+    }
 
 
 def _umask() -> int:

@@ -7,7 +7,7 @@ state now, which comes as the setup. Runs once per worker, in the worker; it nev
 import os
 import sys
 
-from . import _alias, _standard_tracker, _state
+from . import _alias, _inheritance, _standard_tracker, _state
 from ._import_hooks import after_import
 
 TYPE_CHECKING = False
@@ -30,6 +30,8 @@ def enter(setup: "Setup", worker_number: int) -> None:
     _enter_directory(setup["directory"])
     os.umask(setup["umask"])
     _enter_scheduling(setup)
+    _inheritance.enter_limits(setup["limits"])
+    _inheritance.enter_ignored_signals(setup["ignored_signals"])
     sys.path[:] = setup["path"]
     sys.argv[:] = setup["argv"]
     _enter_aliases(setup["aliases"])

@@ -233,8 +233,10 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         )
         self._task_options = _options.from_defaults(task_options)
         self._own_result_queue: Any = None
+        self._tasks_view = _channels.ChannelView(self, tasks=True)
         self._flags = _pool_options.ExecutorFlags()
         self._processes = WorkerTable()
+        self._dismissed = False
         self._start_lock = threading.Lock()
         self._life: _pool.PoolLife | None = None
 
@@ -317,6 +319,7 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
                 life = _pool.PoolLife(
                     self._options, self._flags, self._processes, self._max_workers, by_value
                 )
+                life.on_task_failed = self._tasks_view.task_failed
                 self._life = life
             if not life.begun:
                 try:
@@ -378,9 +381,11 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
             wait: return when every accepted task is done and every worker has ended.
             kill_workers: kill the workers and their descendants at once; unfinished tasks end with
                 `ShutdownExecutorError`.
-            cancel_futures: cancel the tasks that have not begun.
+            cancel_futures: cancel the tasks that have not begun. Those for which a worker is free, or
+                just starting, count as begun.
         """
         with self._start_lock:
+            self._dismissed = True
             self._flags.shutdown = True
             if kill_workers:
                 self._flags.kill_workers = True
@@ -392,8 +397,7 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         else:
             life.drain()
         if cancel_futures:
-            for future in list(life.pending.values()):
-                future.cancel()
+            life.cancel_waiting(self._max_workers)
         if wait:
             life.join()
 
@@ -443,13 +447,22 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
             context = get_context()
         return context
 
+    _mp_context = _context
+    """The standard library's name for it."""
+
+    @property
+    def _broken(self) -> str | bool:
+        """The standard library's word for whether, and why, the pool is broken."""
+        broken = self._flags.broken
+        return False if broken is None else str(broken)
+
     @property
     def _call_queue(self) -> "Any":
-        return None if self._flags.shutdown else _channels.ChannelView(self, tasks=True)
+        return None if self._dismissed else self._tasks_view
 
     @property
     def _result_queue(self) -> "Any":
-        if self._flags.shutdown:
+        if self._dismissed:
             return None
         return self._own_result_queue or _channels.ChannelView(self, tasks=False)
 
@@ -461,7 +474,7 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
     @property
     def _executor_manager_thread(self) -> threading.Thread | None:
         life = self._life
-        return None if life is None or self._flags.shutdown else life.thread
+        return None if life is None or self._dismissed else life.thread
 
     @property
     def _pending_work_items(self) -> "dict[int, Future[Any]]":

@@ -32,12 +32,29 @@ def test_idle_workers_leave_and_the_pool_is_not_broken(pool):
     assert executor._executor_manager_thread.is_alive()
 
 
-def test_the_next_submit_refills_the_pool(pool):
-    executor = pool(3, timeout=0.05)
+@pytest.mark.parametrize("on_crash", ["recover", "break"])
+@pytest.mark.parametrize("launched", ["zygote", "exec"])
+def test_the_next_submit_refills_the_pool(pool, on_crash, launched):
+    executor = pool(3, timeout=0.3, on_crash=on_crash, launcher=launched)
     executor.submit(tasks.identity, 1).result()
-    assert eventually(lambda: not executor._processes)
-    executor.submit(tasks.identity, 2)
+    for _ in range(2):
+        assert eventually(lambda: not executor._processes)
+        executor.submit(tasks.identity, 2)
+        assert len(executor._processes) == 3
+        assert all(is_running(pid) for pid in executor._processes)
+
+
+@pytest.mark.parametrize("launched", ["zygote", "exec"])
+def test_a_submit_replaces_those_that_idled_away_also_where_one_has_stayed(pool, gate, launched):
+    executor = pool(3, timeout=0.3, launcher=launched)
+    busy = executor.submit(pass_gate, gate.folder)
+    (pid,) = gate.wait_begun()
+    assert eventually(lambda: set(executor._processes) == {pid})
+    executor.submit(tasks.identity, 1)
     assert len(executor._processes) == 3
+    assert pid in executor._processes
+    gate.open()
+    assert busy.result() is None
 
 
 def test_workers_without_a_timeout_stay(pool):
@@ -120,19 +137,6 @@ def test_a_submit_that_finds_no_worker_returns_with_new_ones_however_often(pool,
             executor.submit(tasks.identity, 1)
             assert executor._processes
             assert eventually(lambda: not executor._processes)
-
-
-def test_a_submit_that_meets_only_busy_workers_refills_the_pool(pool, gate):
-    executor = pool(3, timeout=0.1)
-    busy = executor.submit(pass_gate, gate.folder)
-    (pid,) = gate.wait_begun()
-    assert eventually(lambda: set(executor._processes) == {pid})
-    assert executor.submit(tasks.identity, 1).result() == 1
-    executor.submit(tasks.identity, 1)
-    assert pid in executor._processes
-    assert len(executor._processes) >= 2
-    gate.open()
-    assert busy.result() is None
 
 
 def test_a_retired_worker_is_replaced_for_a_pool_whose_executor_has_gone(gate):

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import socket
+import threading
 
 import pytest
 
@@ -146,6 +147,40 @@ def test_an_error_in_it_breaks_the_pool_and_is_the_cause(pool, capfd, mode):
         executor.submit(tasks.identity, 1)
     executor.shutdown()
     assert "Exception in initializer:" in capfd.readouterr().err
+
+
+def log_into_and_fail(queue):
+    import logging.handlers
+
+    logging.getLogger("concurrent.futures").addHandler(logging.handlers.QueueHandler(queue))
+    raise ValueError("error in the initializer")
+
+
+@pytest.mark.parametrize("launched", ["zygote", "exec"])
+@pytest.mark.parametrize("mode", ["recover", "break"])
+def test_what_its_error_put_into_a_queue_arrives(pool, launched, mode):
+    queue = multiprocessing.get_context("spawn").Queue()
+    executor = pool(1, initializer=log_into_and_fail, initargs=(queue,), launcher=launched, on_crash=mode)
+    with pytest.raises(BrokenProcessPool):
+        executor.submit(tasks.identity, 1).result()
+    assert "ValueError: error in the initializer" in queue.get(timeout=20).getMessage()
+    queue.close()
+    queue.join_thread()
+
+
+def hang_at_exit():
+    from multiprocessing import util
+
+    util.Finalize(None, threading.Event().wait, exitpriority=1)
+    raise ValueError("error in the initializer")
+
+
+@pytest.mark.parametrize("launched", ["zygote", "exec"])
+def test_a_worker_that_hangs_after_its_error_is_not_waited_for(pool, launched):
+    executor = pool(1, initializer=hang_at_exit, launcher=launched)
+    with pytest.raises(BrokenProcessPool):
+        executor.submit(tasks.identity, 1).result(20)
+    executor.shutdown()
 
 
 def test_one_that_cannot_be_pickled_breaks_the_pool_and_no_future_waits(pool):

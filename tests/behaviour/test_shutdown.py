@@ -177,6 +177,18 @@ def test_with_cancel_futures_only_what_has_begun_is_done(pool, gate):
     assert gate.nobody_begins()
 
 
+@pytest.mark.parametrize("launched", ["zygote", "exec"])
+def test_with_cancel_futures_at_once_what_the_starting_workers_would_take_is_done(pool, launched):
+    executor = pool(2, launcher=launched)
+    futures = [executor.submit(tasks.identity, number) for number in range(50)]
+    executor.shutdown(cancel_futures=True)
+    done = [future for future in futures if not future.cancelled()]
+    assert len(done) >= 2
+    assert all(future.done() for future in done)
+    assert done == futures[: len(done)]
+    assert [future.result(0) for future in done] == list(range(len(done)))
+
+
 def test_an_unpicklable_task_in_flight_does_not_hold_it_up(pool):
     import pickle
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import threading
 from pathlib import Path
 
@@ -54,6 +55,17 @@ def test_an_unpicklable_first_task_is_no_obstacle(pool):
     executor = pool(2)
     executor.submit(tasks.identity, (n for n in ()))
     assert executor.submit(tasks.identity, 1).result() == 1
+
+
+@pytest.mark.parametrize("launched", ["zygote", "exec"])
+def test_all_workers_are_there_also_when_no_task_could_be_pickled(pool, launched):
+    executor = pool(3, launcher=launched, timeout=0.3)
+    for _ in range(2):
+        future = executor.submit(tasks.identity, (n for n in ()))
+        assert len(executor._processes) == 3
+        assert all(is_running(pid) for pid in executor._processes)
+        assert isinstance(future.exception(0), pickle.PicklingError)
+        assert eventually(lambda: not executor._processes)
 
 
 def test_the_workers_are_told_apart_by_name(pool):

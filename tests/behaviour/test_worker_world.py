@@ -32,16 +32,12 @@ def test_a_directory_that_a_task_changes_stays_for_that_worker(pool, tmp_path):
     assert executor.submit(os.getcwd).result() == str(tmp_path)
 
 
-@pytest.mark.xfail(
-    sys.version_info >= (3, 13),
-    reason="from 3.13 on an interpreter in a directory that is gone cannot load the native module",
-    strict=False,
-)
-def test_a_directory_that_is_gone_is_no_obstacle(pool, tmp_path, monkeypatch):
+@pytest.mark.parametrize("launched", ["zygote", "exec"])
+def test_a_directory_that_is_gone_is_no_obstacle(pool, tmp_path, monkeypatch, launched):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
-    assert ask(pool, tasks.identity, 1) == 1
+    assert ask(pool, tasks.identity, 1, launcher=launched) == 1
 
 
 def test_the_environment_is_the_parents_at_the_start(pool, monkeypatch):

@@ -60,6 +60,54 @@ def test_after_the_end(pool):
     thread.join()
 
 
+def test_the_standard_librarys_names(pool):
+    executor = pool(1, on_crash="break")
+    assert executor._broken is False
+    assert executor._mp_context is executor._context
+    executor.submit(os._exit, 3).exception()
+    assert eventually(lambda: executor._broken)
+    assert executor._broken == str(executor._flags.broken)
+    assert executor._processes.copy() == dict(executor._processes)
+
+
+def test_a_broken_pool_that_was_not_shut_down_still_shows_its_parts(pool):
+    executor = pool(1, on_crash="break")
+    executor.submit(os._exit, 3).exception()
+    thread = executor._executor_manager_thread
+    thread.join()
+    assert executor._flags.shutdown
+    assert executor._executor_manager_thread is thread
+    assert executor._call_queue.empty()
+    assert executor._result_queue.empty()
+    executor.shutdown()
+    assert executor._executor_manager_thread is executor._call_queue is executor._result_queue is None
+
+
+def test_an_error_where_a_task_cannot_be_sent_is_the_end_of_the_pool(pool):
+    executor = pool(2)
+    assert executor.submit(abs, -1).result() == 1
+    executor._call_queue.running_work_items = []
+    future = executor.submit(id, threading.Lock())
+    with pytest.raises(loky.BrokenProcessPool, match="feeder thread crashed") as caught:
+        future.result(10)
+    assert "ValueError" in str(caught.value.__cause__)
+    assert isinstance(executor._flags.broken, loky.BrokenProcessPool)
+    with pytest.raises(loky.BrokenProcessPool, match="feeder thread crashed"):
+        executor.submit(abs, -1)
+    executor._executor_manager_thread.join()
+    assert dict(executor._processes) == {}
+
+
+def test_the_list_of_running_tasks_of_the_call_queue(pool, gate):
+    executor = pool(1)
+    future = executor.submit(pass_gate, gate.folder)
+    gate.wait_begun()
+    assert executor._call_queue.running_work_items == executor._running_work_items
+    assert len(executor._call_queue.running_work_items) == 1
+    gate.open()
+    future.result()
+
+
 def test_flags_outlive_the_executor():
     executor = loky.ProcessPoolExecutor(1, on_crash="break")
     executor.submit(abs, -1).result()

@@ -41,6 +41,7 @@ class FakePool:
         alive: pairs of place and process id.
         signals: pairs of process id and signal.
         wants_setup: whether workers wait for one; at first they do.
+        wanted: how often workers were wanted without a task.
         refusal: what `submit` raises.
         eager: deliveries that are there before `submit` has returned, as functions of the number.
     """
@@ -57,6 +58,7 @@ class FakePool:
         self.refusal: Exception | None = None
         self.eager: list[Any] = []
         self.wants_setup = True
+        self.wanted = 0
         self._batches: queue.Queue[list[tuple[Any, ...]] | None] = queue.Queue()
 
     def deliver(self, *items: tuple[Any, ...]) -> None:
@@ -72,6 +74,10 @@ class FakePool:
 
     def prestart(self) -> None:
         """Nothing is started."""
+
+    def want_workers(self) -> None:
+        """Count it."""
+        self.wanted += 1
 
     def submit(self, stream: bytes, buffers: list[Any]) -> int:
         """Accept a task."""

@@ -119,6 +119,7 @@ def test_a_broken_pool_refuses_with_a_fresh_copy_of_its_error(executor, engines)
 def test_a_task_that_cannot_be_pickled_is_only_its_own_failure(executor, engines):
     bad = executor.submit(len, threading.Lock())
     assert "Could not pickle the task" in str(bad.exception(0))
+    assert engines[0].wanted == 1
     good = executor.submit(len, "abc")
     engines[0].deliver(value(1, 3))
     assert good.result(10) == 3
@@ -192,12 +193,13 @@ def test_shutdown_with_wait_waits_after_one_without(executor, engines):
     assert future.done()
 
 
-def test_cancel_futures_cancels_what_has_not_begun(executor, engines):
-    begun, waiting = executor.submit(len, "a"), executor.submit(len, "b")
-    engines[0].begun.add(1)
+def test_cancel_futures_cancels_what_has_neither_begun_nor_a_worker_for_it(executor, engines):
+    waiting, begun, *rest = [executor.submit(len, "a" * number) for number in range(4)]
+    engines[0].begun.add(2)
     executor.shutdown(wait=False, cancel_futures=True)
-    assert waiting.cancelled()
     assert not begun.cancelled()
+    assert not waiting.cancelled()
+    assert all(future.cancelled() for future in rest)
 
 
 def test_a_callback_may_shut_its_own_pool_down(executor, engines):

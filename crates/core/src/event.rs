@@ -137,6 +137,9 @@ pub enum Event {
     /// before, and every answer that is due, has been told first: a task that ended in time has
     /// ended in time.
     TimerFired,
+    /// All workers are wanted, though there is no task for them: one that was meant to come could not
+    /// be pickled, and the owner is to see the same workers as after any other.
+    WorkersWanted,
     /// The owner wants another number of workers.
     ResizeRequested {
         /// How many, at least 1.

@@ -158,6 +158,11 @@ impl Pool {
             }
             Event::LauncherDied => self.on_launcher_died(turn),
             Event::SetupFailed => self.on_setup_failed(turn),
+            Event::WorkersWanted => {
+                if self.accepts() {
+                    self.size.muster();
+                }
+            }
             Event::TimerFired => self.on_timer_fired(turn),
             Event::ResizeRequested { workers } => self.on_resize(turn, workers),
             Event::ShutdownRequested { mode } => self.on_shutdown(turn, mode),

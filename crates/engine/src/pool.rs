@@ -179,6 +179,17 @@ impl Pool {
         })
     }
 
+    /// Has all workers that are missing started, as a task would.
+    pub fn want_workers(&self) -> Result<(), EngineError> {
+        self.change(|shared, state| {
+            if state.core.accepts() {
+                start_loop(shared, state)?;
+                state.feed(Event::WorkersWanted);
+            }
+            Ok(())
+        })
+    }
+
     /// Accepts a task.
     ///
     /// # Errors

@@ -118,6 +118,11 @@ impl Pool {
         py.detach(|| self.engine.prestart()).map_err(to_python)
     }
 
+    /// Has all workers that are missing started, as a task would.
+    fn want_workers(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.engine.want_workers()).map_err(to_python)
+    }
+
     /// Accepts a task and answers its number. `options` is what was asked for it: seconds that it
     /// may run, seconds that it may wait, retries, whether to retry after a timeout, priority,
     /// seconds after which it counts as slow, bytes of memory that its worker may have.

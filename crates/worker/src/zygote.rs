@@ -96,6 +96,9 @@ impl Zygote {
         signal::ignore(signal::SIGINT)
             .map_err(WorkerError::begin("ignore the interrupt signal"))?;
         signal::unblock(signal::SIGINT);
+        // Where the owner ignores this one, the kernel would reap the workers and keep their ends.
+        signal::reset(signal::SIGCHLD)
+            .map_err(WorkerError::begin("be told of the end of a worker"))?;
         socket::set_nonblocking(&control).map_err(WorkerError::begin("set up its socket"))?;
         let mut zygote = Self {
             channel: Channel::new(control, Role::ParentToZygote),

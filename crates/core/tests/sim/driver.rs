@@ -263,6 +263,9 @@ impl Driver {
                 force_grace_ns: force.then_some(grace_ns),
             })?;
         }
+        if self.rng.per_mille(self.profile.want) {
+            self.tell(Event::WorkersWanted)?;
+        }
         if self.rng.per_mille(self.profile.resize) {
             let workers = u32::try_from(1 + self.rng.below(7)).expect("small");
             self.tell(Event::ResizeRequested { workers })?;

@@ -118,6 +118,7 @@ fn of_event(event: &Event) -> Option<&'static str> {
         | Event::TaskFinished { .. }
         | Event::WorkerLeaving { .. }
         | Event::SetupFailed
+        | Event::WorkersWanted
         | Event::TimerFired
         | Event::ResizeRequested { .. }
         | Event::ShutdownRequested { .. } => None,

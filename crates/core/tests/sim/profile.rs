@@ -21,6 +21,7 @@ pub struct Profile {
     pub tasks_max: usize,
     pub cancel: u32,
     pub resize: u32,
+    pub want: u32,
     pub shutdown: u32,
     pub kill: u32,
     pub launcher_death: u32,
@@ -66,6 +67,7 @@ impl Profile {
             tasks_max: 64,
             cancel: 0,
             resize: 0,
+            want: 0,
             shutdown: 0,
             kill: 0,
             launcher_death: 0,
@@ -100,6 +102,7 @@ impl Profile {
         calm.tasks_max = rng.pick(&[8, 40, 120]);
         calm.cancel = sometimes(rng, &[5, 40, 150]);
         calm.resize = sometimes(rng, &[2, 10]);
+        calm.want = sometimes(rng, &[2, 10]);
         calm.shutdown = u32::from(rng.below(4) == 0);
         calm.kill = sometimes(rng, &[1, 8, 40]);
         calm.launcher_death = sometimes(rng, &[1, 4]);

@@ -1,6 +1,6 @@
 //! Idle retirement and the timer.
 
-use loky_core::{Config, Effect, Event, LeaveReason};
+use loky_core::{Config, Effect, Event, LeaveReason, OnCrash};
 
 use crate::hand::*;
 
@@ -92,6 +92,34 @@ fn a_task_that_comes_while_a_worker_leaves_is_noticed_when_it_has_left() {
         exited(1, []),
         [gone(1, ASKED), stopped_with_work(LeaveReason::Asked)],
     );
+}
+
+#[test]
+fn a_task_brings_everybody_back_also_where_some_have_stayed() {
+    for on_crash in [OnCrash::Recover, OnCrash::Break] {
+        let mut hand = Hand::warm(Config {
+            on_crash,
+            ..idling(3, 100)
+        });
+        hand.expect(submitted(2), [send(1, 2, 1)]);
+        hand.now_ns = 100;
+        hand.expect(Event::TimerFired, [ask(2), ask(3)]);
+        hand.feed(exited(2, []));
+        hand.feed(exited(3, []));
+        assert_eq!(hand.pool.workers_alive(), 1);
+        // The one that stayed has work; the next task asks for one hand and gets all that are missing.
+        hand.expect(submitted(3), [spawn(4, 1), spawn(5, 2)]);
+        // The same with the one that stayed at leisure.
+        hand.feed(ready(4));
+        hand.feed(ready(5));
+        hand.feed(finished(4, 3, 1));
+        hand.now_ns = 200;
+        hand.expect(Event::TimerFired, [ask(4), ask(5)]);
+        hand.feed(exited(4, []));
+        hand.feed(exited(5, []));
+        hand.feed(finished(1, 2, 1));
+        hand.expect(submitted(4), [send(1, 4, 1), spawn(6, 1), spawn(7, 2)]);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What starts when, and the plain way of a task.
 
-use loky_core::{Event, TaskId, WorkerId};
+use loky_core::{Config, Event, TaskId, WorkerId};
 
 use crate::hand::*;
 
@@ -12,6 +12,31 @@ fn nothing_is_made_before_the_first_task_and_everybody_with_it() {
     hand.expect(submitted(2), []);
     assert_eq!(hand.pool.workers_alive(), 3);
     assert_eq!(hand.pool.unfinished(), 2);
+}
+
+#[test]
+fn workers_that_are_wanted_without_a_task_are_made_once_and_idle() {
+    let mut hand = Hand::new(Config {
+        idle_timeout_ns: Some(100),
+        ..config(2)
+    });
+    hand.expect(Event::WorkersWanted, [spawn(1, 0), spawn(2, 1)]);
+    hand.expect(Event::WorkersWanted, []);
+    hand.expect(ready(1), [arm(100)]);
+    hand.expect(ready(2), []);
+    hand.now_ns = 100;
+    hand.expect(Event::TimerFired, [ask(1), ask(2)]);
+    hand.feed(exited(1, []));
+    hand.feed(exited(2, []));
+    hand.expect(Event::WorkersWanted, [spawn(3, 0), spawn(4, 1)]);
+    hand.expect(submitted(1), []);
+}
+
+#[test]
+fn no_workers_are_wanted_once_the_end_has_begun() {
+    let mut hand = Hand::new(config(2));
+    hand.feed(shutdown(loky_core::ShutdownMode::Drain));
+    hand.expect(Event::WorkersWanted, []);
 }
 
 #[test]

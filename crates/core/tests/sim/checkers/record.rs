@@ -192,6 +192,7 @@ impl Record {
                 self.answers += u64::from(heard && self.holds(*worker, *task, *attempt));
             }
             Event::MemoryExceeded { worker } => self.enter_excess(*worker),
+            Event::WorkersWanted => self.started |= self.accepts(),
             Event::LauncherDied => {}
         }
     }

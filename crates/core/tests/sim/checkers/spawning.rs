@@ -88,7 +88,10 @@ impl Checker for Spawning {
                 demand(there <= size, || {
                     format!("{there} workers are there, {size} may be")
                 })?;
-                let submitted = matches!(record.event, Some(Event::TaskSubmitted { .. }));
+                let submitted = matches!(
+                    record.event,
+                    Some(Event::TaskSubmitted { .. } | Event::WorkersWanted)
+                );
                 let refused = record.now_ns < self.not_before_ns || record.ever_shrunk;
                 if submitted && record.accepts() && !refused && self.not_before_ns == 0 {
                     let condemned = record
