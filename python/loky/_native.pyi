@@ -54,6 +54,7 @@ class Pool:
         idle_timeout: float | None = None,
         on_crash: str = "recover",
         launcher: str = "zygote",
+        transport: str = "ring",
         max_tasks_per_worker: int | None = None,
         start_timeout: float | None = None,
         grace: float | None = None,

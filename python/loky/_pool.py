@@ -98,6 +98,7 @@ class PoolLife:
             idle_timeout=options.idle_timeout_s,
             on_crash=options.on_crash,
             launcher=options.launcher,
+            transport=options.transport,
             executable=sys.executable,
             arguments=_launch.zygote_arguments(options.preload, by_value, options.memory_limit_bytes),
             max_tasks_per_worker=options.max_tasks_per_worker,

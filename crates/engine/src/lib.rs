@@ -20,6 +20,7 @@ pub mod machine;
 mod memory;
 pub mod pool;
 pub mod report;
+mod rings;
 mod segments;
 mod stacks;
 mod state;

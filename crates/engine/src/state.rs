@@ -4,6 +4,7 @@
 //! Nothing here calls the front other than by `Front::deliver`, which does not wait.
 
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZero;
 use std::sync::Arc;
 
 use loky_core::effect::Effect;
@@ -120,6 +121,8 @@ pub(crate) enum Phase {
 /// The state of a pool.
 pub(crate) struct State {
     pub(crate) config: PoolConfig,
+    /// How many processors this process may use.
+    pub(crate) processors: usize,
     pub(crate) front: Arc<dyn Front>,
     pub(crate) core: Core,
     pub(crate) events: VecDeque<Event>,
@@ -165,6 +168,7 @@ impl State {
         let segments = TaskSegments::new(config.segment_budget_bytes);
         Self {
             config,
+            processors: std::thread::available_parallelism().map_or(1, NonZero::get),
             front,
             core,
             events: VecDeque::new(),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use loky_engine::config::{
     CoreConfig, INTERRUPT_GRACE_NS, Launcher, LauncherCommand, OnCrash, PoolConfig,
-    SEGMENT_BUDGET_BYTES,
+    SEGMENT_BUDGET_BYTES, Transport,
 };
 use loky_engine::front::{Buffer, Delivery, Front, Inbox, TaskPayload};
 use loky_engine::pool::Pool as EnginePool;
@@ -42,7 +42,7 @@ pub(crate) struct Pool {
 #[pymethods]
 impl Pool {
     #[new]
-    #[pyo3(signature = (*, max_workers, executable, arguments, idle_timeout=None, on_crash="recover", launcher="zygote", max_tasks_per_worker=None, start_timeout=None, grace=None, terminate_grace=None, environment=None, capture_stderr=false, memory_limit=None))]
+    #[pyo3(signature = (*, max_workers, executable, arguments, idle_timeout=None, on_crash="recover", launcher="zygote", transport="ring", max_tasks_per_worker=None, start_timeout=None, grace=None, terminate_grace=None, environment=None, capture_stderr=false, memory_limit=None))]
     #[expect(clippy::too_many_arguments, reason = "each has a name of its own")]
     fn new(
         max_workers: u32,
@@ -51,6 +51,7 @@ impl Pool {
         idle_timeout: Option<f64>,
         on_crash: &str,
         launcher: &str,
+        transport: &str,
         max_tasks_per_worker: Option<u32>,
         start_timeout: Option<f64>,
         grace: Option<f64>,
@@ -81,6 +82,11 @@ impl Pool {
             "exec" => Launcher::Exec,
             other => return Err(unknown("launcher", other, "'zygote' or 'exec'")),
         };
+        let transport = match transport {
+            "ring" => Transport::Ring,
+            "socket" => Transport::Socket,
+            other => return Err(unknown("transport", other, "'ring' or 'socket'")),
+        };
         let inbox = Arc::new(Inbox::new());
         let front: Arc<dyn Front> = Arc::clone(&inbox) as Arc<dyn Front>;
         let command = LauncherCommand {
@@ -91,6 +97,7 @@ impl Pool {
         let config = PoolConfig {
             core,
             launcher,
+            transport,
             command,
             segment_budget_bytes: SEGMENT_BUDGET_BYTES,
             stack_signal: Some(STACK_SIGNAL),
