@@ -79,7 +79,14 @@ fn turn_until_stopped(shared: &Arc<Shared>) {
             state.stir = false;
             let sources = sources_of(&state);
             let may_sleep = state.may_sleep();
-            (sources, if may_sleep { timeout_of(&state) } else { Some(0) })
+            (
+                sources,
+                if may_sleep {
+                    timeout_of(&state)
+                } else {
+                    Some(0)
+                },
+            )
         };
         let ready = wait(&sources, timeout_ns);
         let mut state = shared.lock();

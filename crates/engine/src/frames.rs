@@ -163,6 +163,7 @@ impl State {
             other => other,
         };
         self.release_claim(worker, task, attempt);
+        self.note_run(body.run_ns);
         let retry_wanted = frame.header.flags & DONE_RETRY != 0;
         if retry_wanted {
             self.note_raised(worker, task, body.run_ns);

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use loky_shm::{Inlet, Look, RingWriter, ShmError, Words};
-use loky_wire::ring::{RECORD_MAX, RINGS_LEN, SPIN_AT, TO_PARENT, TO_WORKER};
 use loky_wire::limits::{LEDGER_LEN, LEDGER_SLOTS};
+use loky_wire::ring::{RECORD_MAX, RINGS_LEN, SPIN_AT, TO_PARENT, TO_WORKER};
 use loky_wire::{Body, Header, Kind, Role, WireError, encode, encode_body};
 
 use crate::channel::{Channel, Page};
@@ -20,6 +20,10 @@ use loky_core::ids::WorkerId;
 
 /// For how long a worker may look for its next task before it sleeps, where a processor is free.
 const LOOK_NS: u64 = 40_000;
+
+/// The same where tasks come one by one and are waited for: a worker that is awake when the next one comes
+/// is what brings the time between two of them far below this.
+const LONE_LOOK_NS: u64 = 100_000;
 
 /// Frames that are taken from one ring before the other workers get their turn: as many as are sent
 /// to a worker at the most, and their notices.
@@ -44,6 +48,8 @@ pub(crate) struct Outlet {
     frame: Vec<u8>,
     /// Something has been committed since the last look whether the worker sleeps.
     committed: bool,
+    /// The worker slept when it was last sent something.
+    slept: bool,
     /// What the worker has written into its words, if no worker writes that.
     fault: Option<ShmError>,
 }
@@ -61,13 +67,35 @@ pub(crate) fn ends_over(page: &Arc<Page>, transport: Transport) -> Result<Ends, 
         writer: RingWriter::over(Arc::clone(page), TO_WORKER)?,
         frame: Vec::new(),
         committed: false,
+        slept: false,
         fault: None,
     };
     let inlet = Inlet::over(Arc::clone(page), TO_PARENT, Role::WorkerToParent)?;
     Ok(Some((outlet, inlet)))
 }
 
+/// How much a worker has committed, to be read without the pool's lock. What lies there is only read
+/// under it, by the one reader that there is.
+pub(crate) struct Tail(Arc<Page>);
+
+impl Tail {
+    pub(crate) fn read(&self) -> u64 {
+        let word = self.0.word(TO_PARENT.tail_at);
+        word.map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+}
+
 impl Outlet {
+    /// Whether the worker slept when it was last sent something.
+    pub(crate) const fn has_woken(&self) -> bool {
+        self.slept
+    }
+
+    /// What tells of something new from the worker.
+    pub(crate) fn tail(&self) -> Tail {
+        Tail(Arc::clone(&self.page))
+    }
+
     /// Commits a frame behind `after` bytes of the socket. False: it goes by the socket, because the
     /// worker sleeps and is woken by that, or because there is no room.
     fn commit(
@@ -75,7 +103,8 @@ impl Outlet {
         after: u64,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), WireError>,
     ) -> Result<bool, WireError> {
-        if self.fault.is_some() || self.writer.reader_seems_asleep() {
+        self.slept = self.writer.reader_seems_asleep();
+        if self.fault.is_some() || self.slept {
             return Ok(false);
         }
         self.frame.clear();
@@ -120,7 +149,9 @@ impl Channel {
         if self.outbox.is_empty()
             && body.encoded_len() < RECORD_MAX
             && let Some(outlet) = &mut self.outlet
-            && outlet.commit(self.outbox.assigned(), |out| encode_body(&header, body, out))?
+            && outlet.commit(self.outbox.assigned(), |out| {
+                encode_body(&header, body, out)
+            })?
         {
             return Ok(());
         }
@@ -156,15 +187,13 @@ impl Channel {
         inlet.is_some_and(|inlet| !matches!(inlet.look(), Ok(Look::Nothing | Look::Socket)))
     }
 
-    /// Lets the worker look for its next frame before it sleeps, or not.
-    fn allow_look(&self, allowed: bool) {
+    /// Lets the worker look for its next frame for so long before it sleeps.
+    fn allow_look(&self, limit_ns: u64) {
         if let Some(outlet) = &self.outlet
             && let Some(word) = outlet.page.word(SPIN_AT)
+            && word.load(Ordering::Relaxed) != limit_ns
         {
-            let limit_ns = if allowed { LOOK_NS } else { 0 };
-            if word.load(Ordering::Relaxed) != limit_ns {
-                word.store(limit_ns, Ordering::Relaxed);
-            }
+            word.store(limit_ns, Ordering::Relaxed);
         }
     }
 
@@ -177,6 +206,10 @@ impl Channel {
 impl State {
     /// Says that the loop is about to sleep on the sockets. False: there are frames already.
     pub(crate) fn may_sleep(&mut self) -> bool {
+        if self.lookers > 0 {
+            // Whoever looks asks again when done, and wakes the loop if there is something.
+            return true;
+        }
         let mut nothing = true;
         for channel in self.channels.values_mut() {
             if let Some(inlet) = &mut channel.intake.inlet {
@@ -217,9 +250,15 @@ impl State {
             return;
         }
         let busy = self.channels.values().filter(|channel| channel.is_busy());
-        let allowed = busy.take(self.processors).count() < self.processors;
+        let limit_ns = if busy.take(self.processors).count() >= self.processors {
+            0
+        } else if self.tasks.len() == 1 && self.may_look() {
+            LONE_LOOK_NS
+        } else {
+            LOOK_NS
+        };
         if let Some(channel) = self.channels.get(&worker) {
-            channel.allow_look(allowed);
+            channel.allow_look(limit_ns);
         }
     }
 }

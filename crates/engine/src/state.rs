@@ -11,6 +11,7 @@ use loky_core::effect::Effect;
 use loky_core::event::Event;
 use loky_core::ids::{Attempt, TaskId, WorkerId};
 use loky_core::pool::Pool as Core;
+use loky_shm::Patience;
 use loky_sys::clock;
 use loky_sys::signal::SIGINT;
 use loky_sys::wake::Wake;
@@ -160,6 +161,11 @@ pub(crate) struct State {
     /// When to look at the memory of workers.
     pub(crate) memory_at_ns: Option<u64>,
     pub(crate) passing: Arc<Passing>,
+    /// Threads that look for answers themselves.
+    pub(crate) lookers: usize,
+    pub(crate) looks: Patience,
+    /// For how long the last task ran.
+    pub(crate) run_ns_last: u64,
 }
 
 impl State {
@@ -198,6 +204,9 @@ impl State {
             limited_tasks: 0,
             memory_at_ns: None,
             passing: Arc::default(),
+            lookers: 0,
+            looks: Patience::default(),
+            run_ns_last: u64::MAX,
         }
     }
 

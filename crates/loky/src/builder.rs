@@ -211,7 +211,8 @@ impl Builder {
                 Launcher::Fork => config::Launcher::Zygote,
                 Launcher::Exec => config::Launcher::Exec,
             },
-            transport: Transport::from_environment().map_err(|error| Error::refused(error, None))?,
+            transport: Transport::from_environment()
+                .map_err(|error| Error::refused(error, None))?,
             command,
             segment_budget_bytes: self.segment_budget_bytes,
             stack_signal: None,

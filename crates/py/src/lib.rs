@@ -8,6 +8,7 @@ mod child;
 mod deliveries;
 mod door;
 mod errors;
+mod found;
 mod machine;
 mod pool;
 
@@ -24,6 +25,8 @@ mod _native {
     use super::child::{Seed, Worker, Zygote, worker_from_exec};
     #[pymodule_export]
     use super::errors::{PoolBroken, PoolClosed, PoolForked};
+    #[pymodule_export]
+    use super::found::Found;
     #[pymodule_export]
     use super::machine::machine;
     #[pymodule_export]

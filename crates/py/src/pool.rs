@@ -12,7 +12,8 @@ use loky_engine::config::{
     CoreConfig, INTERRUPT_GRACE_NS, Launcher, LauncherCommand, OnCrash, PoolConfig,
     SEGMENT_BUDGET_BYTES, Transport,
 };
-use loky_engine::front::{Buffer, Delivery, Front, Inbox, TaskPayload};
+use loky_engine::front::{Buffer, Delivery, Front, TaskPayload};
+use loky_engine::inbox::Inbox;
 use loky_engine::pool::Pool as EnginePool;
 use loky_engine::{RetryBackoff, STACK_SIGNAL, ShutdownMode, TaskId, TaskOptions};
 use pyo3::exceptions::PyValueError;
@@ -23,6 +24,7 @@ use crate::buffers::Exported;
 use crate::deliveries;
 use crate::door::wait_in_slices;
 use crate::errors::to_python;
+use crate::found::Found;
 
 /// A task up to this size is handed over without letting go of the interpreter.
 const SMALL_BYTES: usize = 16 * 1024;
@@ -311,6 +313,15 @@ impl Pool {
             other => return Err(unknown("mode", other, "'drain', 'cancel' or 'kill'")),
         };
         py.detach(|| self.engine.shut_down(mode)).map_err(to_python)
+    }
+
+    /// Looks for the answer of a task for a short time, where that is likely to pay. `None` where it was
+    /// not found: `next_batch` will tell it.
+    fn look(&self, py: Python<'_>, task: u64) -> Option<Found> {
+        let task = TaskId(task);
+        let look = self.engine.begin_look(task)?;
+        let found = py.detach(|| look.look(|| self.inbox.borrow_answer_of(task)));
+        found.map(Found::new)
     }
 
     /// Waits for what happened and answers it in order; `None` once the pool's life is over and

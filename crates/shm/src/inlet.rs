@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use loky_wire::limits::HEADER_LEN;
-use loky_wire::{Decoder, Frame, Role, RingPlace, WireError};
+use loky_wire::{Decoder, Frame, RingPlace, Role, WireError};
 
 use crate::error::ShmError;
 use crate::ring::RingReader;

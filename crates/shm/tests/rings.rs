@@ -64,7 +64,11 @@ impl Chance {
 fn records_of_every_length_come_out_as_they_went_in() {
     let page = page();
     let (mut writer, mut reader) = ends(&page);
-    for len in (1..80).chain([RECORD_MAX - 1, RECORD_MAX]).cycle().take(900) {
+    for len in (1..80)
+        .chain([RECORD_MAX - 1, RECORD_MAX])
+        .cycle()
+        .take(900)
+    {
         let bytes: Vec<u8> = (0..len).map(|at| (at * 7 + len) as u8).collect();
         assert!(writer.push(len as u64, &bytes).unwrap());
         assert_eq!(reader.peek().unwrap(), Some(len as u64));
@@ -112,7 +116,10 @@ fn one_bell_is_rung_for_a_sleep() {
     writer.will_wake();
     assert!(!writer.must_ring(), "the bytes of the socket have woken it");
     word(&page, TO_PARENT.sleeper_at).store(77, Ordering::Relaxed);
-    assert!(writer.must_ring(), "a wild word is at worst a bell too many");
+    assert!(
+        writer.must_ring(),
+        "a wild word is at worst a bell too many"
+    );
 }
 
 #[test]
@@ -121,7 +128,10 @@ fn an_inlet_that_was_rung_for_begins_a_new_sleep() {
     line.inlet.arm();
     assert!(line.writer.must_ring());
     line.inlet.arm();
-    assert!(!line.writer.must_ring(), "nothing has come: the bell is on its way");
+    assert!(
+        !line.writer.must_ring(),
+        "nothing has come: the bell is on its way"
+    );
     let mut bell = Vec::new();
     encode(&Header::bare(Kind::Bell, 0), &[], &mut bell).unwrap();
     line.sent += bell.len() as u64;
@@ -354,7 +364,10 @@ fn any_words_give_frames_nothing_or_an_error() {
         // A writer that meets a wild reader refuses to go on, or goes on.
         let mut writer = RingWriter::over(Arc::clone(&page), TO_PARENT).unwrap();
         let outcome = (0..40).try_for_each(|_| writer.push(0, &[1; 900]).map(|_| ()));
-        assert!(matches!(outcome, Ok(()) | Err(ShmError::RingGarbled { .. })));
+        assert!(matches!(
+            outcome,
+            Ok(()) | Err(ShmError::RingGarbled { .. })
+        ));
     }
     assert!(
         refused > inputs / 10 && honest > inputs / 10,

@@ -152,7 +152,8 @@ impl Channel {
         loop {
             let in_ring = self.rings.as_mut().map_or(Ok(None), Rings::frame)?;
             let from_socket = in_ring.is_none();
-            let Some(frame) = in_ring.map_or_else(|| self.decoder.next(), |frame| Ok(Some(frame)))?
+            let Some(frame) =
+                in_ring.map_or_else(|| self.decoder.next(), |frame| Ok(Some(frame)))?
             else {
                 return Ok(None);
             };
@@ -166,17 +167,32 @@ impl Channel {
     }
 
     /// Sends whole frames that carry no descriptors, whichever way. False: the parent's end is closed.
+    ///
+    /// A task may have closed the socket under this worker. What is in the ring then is read by the
+    /// parent when this process ends, as it will: the next wait fails.
     pub(crate) fn post(&mut self, frames: &[u8]) -> Result<bool, WorkerError> {
         let Some(rings) = &mut self.rings else {
             return self.write_all(frames);
         };
-        if !rings.commit(frames)? {
-            return self.write_all(frames);
+        if !rings.parent_seems_asleep() && rings.commit(frames)? {
+            if !rings.must_ring() {
+                return Ok(true);
+            }
+            return match self.write_all(&Header::bare(Kind::Bell, 0).to_bytes()) {
+                Err(WorkerError::Socket(_)) => Ok(true),
+                rung => rung,
+            };
         }
-        if rings.must_ring() {
-            return self.write_all(&Header::bare(Kind::Bell, 0).to_bytes());
+        match self.write_all(frames) {
+            Err(WorkerError::Socket(error)) => {
+                let committed = match &mut self.rings {
+                    Some(rings) => rings.commit(frames)?,
+                    None => false,
+                };
+                committed.then_some(true).ok_or(WorkerError::Socket(error))
+            }
+            written => written,
         }
-        Ok(true)
     }
 
     /// Writes once, with `descriptors` attached to the first byte.
@@ -195,11 +211,7 @@ impl Channel {
         Ok(written)
     }
 
-    fn send(
-        &self,
-        bytes: &[u8],
-        descriptors: &[BorrowedFd<'_>],
-    ) -> Result<Written, WorkerError> {
+    fn send(&self, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<Written, WorkerError> {
         loop {
             return match socket::send(self.socket.as_fd(), &[IoSlice::new(bytes)], descriptors) {
                 Ok(count) => Ok(Written::Bytes(count)),

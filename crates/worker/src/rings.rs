@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use loky_shm::{Inlet, Look, Patience, RingWriter, Words};
-use loky_sys::clock;
+use loky_sys::{clock, usage};
 use loky_wire::ring::{SPIN_AT, TO_PARENT, TO_WORKER};
 use loky_wire::{Frame, Role};
 
@@ -16,7 +16,7 @@ use crate::error::WorkerError;
 use crate::ledger::LedgerPage;
 
 /// The longest look, whatever the parent allows.
-const LOOK_MAX_NS: u64 = 50_000;
+const LOOK_MAX_NS: u64 = 100_000;
 
 /// Looks between two readings of the clock.
 const LOOKS: u32 = 32;
@@ -33,6 +33,8 @@ pub(crate) struct Rings {
     patience: Patience,
     /// Since when there has been nothing to do.
     waiting_since_ns: Option<u64>,
+    /// How often this thread had been made to wait for its processor when it last looked.
+    preemptions: u64,
     /// A look in vain is not repeated in the same wait.
     looked: bool,
 }
@@ -57,6 +59,7 @@ impl Rings {
             written: 0,
             patience: Patience::default(),
             waiting_since_ns: None,
+            preemptions: usage::preemptions(),
             looked: false,
         })
     }
@@ -81,12 +84,13 @@ impl Rings {
         self.written = self.written.wrapping_add(count as u64);
     }
 
-    /// Commits whole frames, unless the parent sleeps, or there is no room: then they go by the
-    /// socket, which wakes it as well.
+    /// Whether the parent has to be woken anyway, so that bytes on the socket are as good.
+    pub(crate) fn parent_seems_asleep(&self) -> bool {
+        self.writer.reader_seems_asleep()
+    }
+
+    /// Commits whole frames. False: there is no room.
     pub(crate) fn commit(&mut self, frames: &[u8]) -> Result<bool, WorkerError> {
-        if self.writer.reader_seems_asleep() {
-            return Ok(false);
-        }
         Ok(self.writer.push(self.written, frames)?)
     }
 
@@ -112,6 +116,10 @@ impl Rings {
             return Ok(Sight::Untried);
         }
         self.looked = true;
+        if self.has_been_preempted() {
+            self.patience.disturbed();
+            return Ok(Sight::Untried);
+        }
         let mut last_ns = begun_ns;
         loop {
             for _ in 0..LOOKS {
@@ -127,6 +135,7 @@ impl Rings {
                 return Ok(Sight::Vain);
             }
             if now_ns.saturating_sub(begun_ns) > budget_ns {
+                self.patience.in_vain();
                 return Ok(Sight::Vain);
             }
             last_ns = now_ns;
@@ -149,6 +158,13 @@ impl Rings {
         if something {
             self.found();
         }
+    }
+
+    /// Whether somebody else wanted the processor since the last look: looking on would be at his
+    /// expense, and he would be served at ours, in the middle of a task.
+    fn has_been_preempted(&mut self) -> bool {
+        let now = usage::preemptions();
+        now != std::mem::replace(&mut self.preemptions, now)
     }
 
     fn found(&mut self) {

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use loky_engine::answer::{Answer, AnswerStream};
 use loky_engine::config::{CoreConfig, Launcher, LauncherCommand, OnCrash, PoolConfig, Transport};
-use loky_engine::front::{Buffer, Delivery, Front, Inbox, TaskEnd, TaskPayload};
+use loky_engine::front::{Buffer, Delivery, Front, TaskEnd, TaskPayload};
+use loky_engine::inbox::Inbox;
 use loky_engine::pool::Pool;
 use loky_engine::report::Breakage;
 use loky_engine::{ShutdownMode, TaskId, TaskOptions};
