@@ -327,7 +327,7 @@ ROWS = [
         name="the-task-closes-all-descriptors-and-returns",
         failure=DIED_RUNNING if BY_SOCKET else DIED_IDLE,
         provoke=performs(partial(os.closerange, 3, 4096)),
-        gets=by_exit(1) if BY_SOCKET else Gives(None),
+        gets=by_exit(1) if BY_SOCKET else Gives(value=None),
         proof=victim_died(status=1),
     ),
 ]
