@@ -325,7 +325,7 @@ ROWS = [
     # Its answer is lost with the socket, or lies in the ring; the worker ends in any case.
     Row(
         name="the-task-closes-all-descriptors-and-returns",
-        failure=DIED_RUNNING if BY_SOCKET else DIED_IDLE,
+        failure=DIED_RUNNING,
         provoke=performs(partial(os.closerange, 3, 4096)),
         gets=by_exit(1) if BY_SOCKET else Gives(value=None),
         proof=victim_died(status=1),
