@@ -58,6 +58,7 @@ test: build
 	ci/fuzz
 	ci/sim
 	ci/python-tests $(BIN)/python
+	ci/other-transport $(BIN)/python
 
 compat: build
 	ci/joblib $(BIN)/python

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
         def stack(self, task: int) -> str | None:
             """The stacks of the worker that runs the task."""
 
+        def look(self, task: int) -> None:
+            """Look for the outcome of a task for a moment."""
+
         def answer_unreadable(self, error: BaseException) -> None:
             """An answer could not be decoded."""
 
@@ -455,6 +458,9 @@ class Future(_std.Future["T"]):
                 from ._exceptions import IN_FORKED_CHILD
 
                 raise RuntimeError(IN_FORKED_CHILD)
+            if pool is not None and self._callbacks is None and self._made is None and timeout is None:
+                # Nobody else is told by the end, so it may be told in this thread.
+                pool.look(self._task)
             with _guard:
                 bell = None if self._state in _DONE else self._new_bell()
             if bell is not None:

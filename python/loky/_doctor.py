@@ -97,6 +97,9 @@ def _processes() -> "Iterator[Fact]":
     default = "zygote" if sys.platform == "linux" else "exec"
     remark = "by the variable LOKY_LAUNCHER" if launcher else "the default; LOKY_LAUNCHER or launcher= choose"
     yield Fact("launcher", launcher or default, remark)
+    transport = os.environ.get("LOKY_TRANSPORT")
+    remark = "by the variable LOKY_TRANSPORT" if transport else "the default"
+    yield Fact("transport", transport or "ring", remark)
     yield Fact("pidfd", machine["pidfd"], "" if machine["pidfd"] else "ends are asked for at intervals")
     yield Fact("memfd", machine["memory_files"], "" if machine["memory_files"] else "unlinked files are used")
     yield Fact("seals", machine["seals"], "" if machine["seals"] else "lengths are checked, not fixed")

@@ -99,6 +99,7 @@ class PoolLife:
             idle_timeout=options.idle_timeout_s,
             on_crash=options.on_crash,
             launcher=options.launcher,
+            transport=options.transport,
             executable=sys.executable,
             arguments=_launch.zygote_arguments(options.preload, by_value, options.memory_limit_bytes),
             max_tasks_per_worker=options.max_tasks_per_worker,
@@ -311,6 +312,26 @@ class PoolLife:
     def started(self, task: int) -> bool:
         """Whether a worker has begun the task."""
         return not self.inherited and self._pool.started(task)
+
+    def look(self, task: int) -> None:
+        """Look for the answer of a task for a moment, where it is likely to come at once.
+
+        Whatever interrupts this at any point, the answer is told: here, or by the manager thread.
+        """
+        if self._breaks_on_death or self.inherited:
+            return  # There, answers are decoded in the manager thread.
+        found = self._pool.look(task)
+        future = None if found is None else self.pending.get(task)
+        answer = None if found is None or future is None else found.payload()
+        if found is None or future is None or answer is None:
+            return
+        try:
+            future._finish_payload(*answer)
+            found.settled()
+            self.pending.pop(task, None)
+        except BaseException:
+            future._finished_decoding()  # Others may wait for it, and have not been told.
+            raise
 
     def answer_unreadable(self, error: BaseException) -> None:
         """An answer could not be decoded: where a death breaks the pool, so does this, as in loky."""

@@ -37,6 +37,7 @@ class PoolOptions:
         result_reducers: "_pickling.Reducers | None",
         on_crash: str,
         launcher: str,
+        transport: str,
         preload: tuple[str, ...],
         max_tasks_per_worker: int | None,
         context: "Any" = None,
@@ -53,6 +54,7 @@ class PoolOptions:
         self.result_reducers = result_reducers
         self.on_crash = on_crash
         self.launcher = launcher
+        self.transport = transport
         self.preload = preload
         self.max_tasks_per_worker = max_tasks_per_worker
         self.start_timeout_s = start_timeout_s

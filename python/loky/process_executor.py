@@ -81,6 +81,7 @@ read_environment()
 
 _ON_CRASH = ("recover", "break")
 _LAUNCHERS = ("zygote", "exec")
+_TRANSPORTS = ("ring", "socket")
 
 
 def _choice(name: str, given: str | None, variable: str, allowed: tuple[str, ...], default: str) -> str:
@@ -223,6 +224,7 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
             result_reducers=job_reducers if result_reducers is None else result_reducers,
             on_crash=_choice("on_crash", on_crash, "LOKY_ON_CRASH", _ON_CRASH, "recover"),
             launcher=_choice("launcher", launcher, "LOKY_LAUNCHER", _LAUNCHERS, default_launcher),
+            transport=_choice("transport", None, "LOKY_TRANSPORT", _TRANSPORTS, "ring"),
             preload=(preload,) if isinstance(preload, str) else tuple(preload),
             max_tasks_per_worker=_check_tasks_per_child(max_tasks_per_child),
             context=context,

@@ -14,15 +14,17 @@ Make = Callable[..., ProcessPoolExecutor]
 
 
 def add_launcher_option(parser: pytest.Parser) -> None:
-    """Have `pytest --launcher exec` run everything with freshly executed workers."""
+    """Have `pytest --launcher exec` run everything with freshly executed workers, and so for transports."""
     parser.addoption("--launcher", choices=("zygote", "exec"), help="how the tests' pools start workers")
+    parser.addoption("--transport", choices=("ring", "socket"), help="how the tests' pools move small frames")
 
 
 def choose_launcher(config: pytest.Config) -> None:
-    """Make the chosen launcher the default of every pool of this run, in sub-processes too."""
-    chosen = config.getoption("--launcher")
-    if chosen is not None:
-        os.environ["LOKY_LAUNCHER"] = chosen
+    """Make what was chosen the default of every pool of this run, in sub-processes too."""
+    for option, variable in (("--launcher", "LOKY_LAUNCHER"), ("--transport", "LOKY_TRANSPORT")):
+        chosen = config.getoption(option)
+        if chosen is not None:
+            os.environ[variable] = chosen
 
 
 @pytest.fixture

@@ -10,17 +10,20 @@ use std::sync::Arc;
 
 use loky_core::effect::{KillReason, Verdict};
 use loky_core::ids::{TaskId, WorkerId};
-use loky_shm::{AtomicWords, Ledger};
+use loky_shm::{AtomicWords, Inlet, Ledger, ShmError};
 use loky_sys::socket;
 use loky_wire::{Body, Decoder, Frame, Header, Role, Ticket, WireError, encode, encode_body};
 
 use crate::capture::Capture;
+use crate::rings::Outlet;
 use crate::stacks::Sighting;
 
 /// Frames that wait to be written, each with the descriptors that travel with its first byte.
 #[derive(Default)]
 pub(crate) struct Outbox {
     parcels: VecDeque<Parcel>,
+    /// How many bytes have ever been put in.
+    assigned: u64,
 }
 
 struct Parcel {
@@ -61,10 +64,14 @@ impl Outbox {
             && last.descriptors.is_empty()
             && last.bytes.len() < JOIN_MAX
         {
-            return write(&mut last.bytes);
+            let before = last.bytes.len();
+            write(&mut last.bytes)?;
+            self.assigned += last.bytes.len().saturating_sub(before) as u64;
+            return Ok(());
         }
         let mut bytes = Vec::new();
         write(&mut bytes)?;
+        self.assigned += bytes.len() as u64;
         self.parcels.push_back(Parcel {
             bytes,
             written: 0,
@@ -101,6 +108,11 @@ impl Outbox {
         Ok(())
     }
 
+    /// How many bytes have ever been put in, written or not.
+    pub(crate) const fn assigned(&self) -> u64 {
+        self.assigned
+    }
+
     /// Whether anything waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.parcels.is_empty()
@@ -118,6 +130,8 @@ fn is_peer_gone(error: &io::Error) -> bool {
 pub(crate) struct Intake {
     decoder: Decoder,
     descriptors: VecDeque<Option<OwnedFd>>,
+    /// The ring beside the socket, where there is one.
+    pub(crate) inlet: Option<Inlet<Arc<Page>>>,
 }
 
 /// A frame and what travelled with it: `None` in the place of a descriptor that was lost.
@@ -139,6 +153,7 @@ impl Intake {
         Self {
             decoder: Decoder::new(role),
             descriptors: VecDeque::new(),
+            inlet: None,
         }
     }
 
@@ -161,10 +176,18 @@ impl Intake {
 
     /// The next whole frame and its descriptors, `None` in the place of one that was lost because
     /// the file table was full.
-    pub(crate) fn next(&mut self) -> Result<Option<Received>, WireError> {
+    pub(crate) fn next(&mut self) -> Result<Option<Received>, ShmError> {
+        if let Some(inlet) = &mut self.inlet
+            && let Some(frame) = inlet.frame()?
+        {
+            return Ok(Some((frame, Vec::new())));
+        }
         let Some(frame) = self.decoder.next()? else {
             return Ok(None);
         };
+        if let Some(inlet) = &mut self.inlet {
+            inlet.note_socket(&frame);
+        }
         let count = usize::from(frame.header.fds).min(self.descriptors.len());
         let descriptors = self.descriptors.drain(..count).collect();
         Ok(Some((frame, descriptors)))
@@ -214,10 +237,12 @@ pub(crate) struct Channel {
     pub(crate) pid: i32,
     pub(crate) stage: Stage,
     pub(crate) socket: Arc<OwnedFd>,
-    pub(crate) ledger: Ledger<Page>,
+    pub(crate) ledger: Ledger<Arc<Page>>,
     pub(crate) slots_free: Vec<u16>,
     pub(crate) outbox: Outbox,
     pub(crate) intake: Intake,
+    /// The ring to the worker, where there is one.
+    pub(crate) outlet: Option<Outlet>,
     /// The memory file into which its fault handler writes.
     pub(crate) stack: Arc<OwnedFd>,
     /// What comes before in that file has been asked for and read.
@@ -261,6 +286,11 @@ impl Channel {
         !self.ended && self.standing < Standing::Condemned
     }
 
+    /// Whether what it says does not count any more.
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.standing == Standing::Condemned || self.killed_for == Some(KillReason::Memory)
+    }
+
     /// Gives a slot back whose task is over for this worker. A slot that a wild worker has garbled
     /// is left alone for the rest of its life.
     pub(crate) fn free_slot(&mut self, ticket: Ticket) {
@@ -283,10 +313,5 @@ impl Channel {
     pub(crate) fn was_sent(&self, signal: i32) -> bool {
         let bit = 1_u64.checked_shl(signal.unsigned_abs()).unwrap_or(0);
         self.signals_sent & bit != 0
-    }
-
-    /// Writes what waits.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
-        self.outbox.flush(self.socket.as_fd())
     }
 }

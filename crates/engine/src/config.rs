@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::error::EngineError;
+
 pub use loky_core::config::{Config as CoreConfig, INTERRUPT_GRACE_NS, OnCrash, RestartBudget};
 
 /// How worker processes are made.
@@ -12,6 +14,38 @@ pub enum Launcher {
     Zygote,
     /// The zygote executes a fresh program for each.
     Exec,
+}
+
+/// How small frames travel between the parent and its workers.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Transport {
+    /// Through rings in shared memory, with the socket for the rest.
+    #[default]
+    Ring,
+    /// By the socket, like everything else.
+    Socket,
+}
+
+/// The environment variable that chooses the transport of a pool.
+pub const TRANSPORT_VARIABLE: &str = "LOKY_TRANSPORT";
+
+impl Transport {
+    /// What the environment asks for, else the default.
+    ///
+    /// # Errors
+    /// The variable holds no transport; what it must hold is in the error's text.
+    pub fn from_environment() -> Result<Self, EngineError> {
+        match std::env::var_os(TRANSPORT_VARIABLE) {
+            None => Ok(Self::default()),
+            Some(word) if word.is_empty() => Ok(Self::default()),
+            Some(word) if word == "ring" => Ok(Self::Ring),
+            Some(word) if word == "socket" => Ok(Self::Socket),
+            Some(_) => Err(EngineError::Config {
+                name: TRANSPORT_VARIABLE,
+                must: "'ring' or 'socket', or not be set",
+            }),
+        }
+    }
 }
 
 /// The program that becomes the zygote. The number of its control descriptor is appended to
@@ -33,6 +67,8 @@ pub struct PoolConfig {
     pub core: CoreConfig,
     /// How workers are made.
     pub launcher: Launcher,
+    /// How small frames travel.
+    pub transport: Transport,
     /// The zygote's command.
     pub command: LauncherCommand,
     /// How many bytes of segments may be filled for tasks that have not ended, before further

@@ -83,10 +83,20 @@ fn turn_until_stopped(shared: &Arc<Shared>) {
                 return;
             }
             state.stir = false;
-            (sources_of(&state), timeout_of(&state))
+            let sources = sources_of(&state);
+            let may_sleep = state.may_sleep();
+            (
+                sources,
+                if may_sleep {
+                    timeout_of(&state)
+                } else {
+                    Some(0)
+                },
+            )
         };
         let ready = wait(&sources, timeout_ns);
         let mut state = shared.lock();
+        state.read_rings();
         for (polled, ready) in sources.iter().zip(ready) {
             if ready {
                 serve(&mut state, &polled.source, &mut scratch);

@@ -12,7 +12,7 @@ use loky_core::outcome::{BreakReason, Outcome};
 use loky_shm::{AtomicWords, Ledger};
 use loky_sys::memory::{self, Mapping};
 use loky_sys::{clock, errno, signal, socket};
-use loky_wire::limits::{LEDGER_LEN, LEDGER_SLOTS};
+use loky_wire::limits::LEDGER_SLOTS;
 use loky_wire::{Header, Kind, Role, TaskBody};
 
 use crate::capture::Capture;
@@ -21,6 +21,7 @@ use crate::config::Launcher;
 use crate::front::{Delivery, TaskEnd};
 use crate::launcher::{Dowry, LauncherProcess, Setup};
 use crate::report::Breakage;
+use crate::rings;
 use crate::segments::describe;
 use crate::stacks::Wish;
 use crate::state::{Phase, Placement, Received, State};
@@ -152,10 +153,17 @@ impl State {
     fn order_worker(&mut self, worker: WorkerId, index: u32, mut setup: Setup) -> io::Result<()> {
         let (ours, theirs) = socket::pair()?;
         socket::set_nonblocking(&ours)?;
-        let ledger_file = memory::memfd(c"loky-ledger", LEDGER_LEN as u64)?;
-        let page = AtomicWords(Mapping::shared(ledger_file.as_fd(), LEDGER_LEN)?.into_words());
-        let ledger =
-            Ledger::with_words(page).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+        let len = rings::page_len(self.config.transport);
+        let ledger_file = memory::memfd(c"loky-ledger", len as u64)?;
+        let page = Arc::new(AtomicWords(
+            Mapping::shared(ledger_file.as_fd(), len)?.into_words(),
+        ));
+        let invalid = |_| io::Error::from(io::ErrorKind::InvalidData);
+        let ledger = Ledger::with_words(Arc::clone(&page)).map_err(invalid)?;
+        let ends = rings::ends_over(&page, self.config.transport).map_err(invalid)?;
+        let (outlet, inlet) = ends.unzip();
+        let mut intake = Intake::new(Role::WorkerToParent);
+        intake.inlet = inlet;
         let stack = Arc::new(memory::growing_memfd(c"loky-stack", STACK_FILE_LEN)?);
         let capture = self.capture_for(&mut setup)?;
         let exec = self.config.launcher == Launcher::Exec;
@@ -179,7 +187,8 @@ impl State {
                 ledger,
                 slots_free: (0..LEDGER_SLOTS).rev().collect(),
                 outbox: Outbox::default(),
-                intake: Intake::new(Role::WorkerToParent),
+                intake,
+                outlet,
                 stack,
                 stack_from: 0,
                 sighting: None,
@@ -262,13 +271,13 @@ impl State {
         let header = Header::for_task(Kind::Task, task.0, placement.attempt.0, ticket.slot);
         let mut pushed = Ok(());
         for segment in self.freed.take_of(worker) {
-            pushed = pushed.and(
-                channel
-                    .outbox
-                    .push(&Header::bare(Kind::SegmentFreed, segment)),
-            );
+            pushed = pushed.and(channel.post(&Header::bare(Kind::SegmentFreed, segment)));
         }
-        pushed = pushed.and(channel.outbox.push_body(header, &body, descriptors));
+        pushed = pushed.and(if descriptors.is_empty() {
+            channel.post_body(header, &body)
+        } else {
+            channel.outbox.push_body(header, &body, descriptors)
+        });
         if pushed.is_err() {
             // The frame was refused whole: the claim is withdrawn and the task ends with that.
             let withdrawn = channel.ledger.revoke(ticket);
@@ -281,6 +290,7 @@ impl State {
             self.segments.lend(placed.segment, worker);
         }
         self.dirty.push(worker);
+        self.allow_look(worker);
         self.watch_memory();
     }
 
@@ -319,7 +329,7 @@ impl State {
     fn ask_to_leave(&mut self, worker: WorkerId) {
         if let Some(channel) = self.channels.get_mut(&worker) {
             channel.downgrade(Standing::Leaving);
-            let pushed = channel.outbox.push(&Header::bare(Kind::Leave, 0));
+            let pushed = channel.post(&Header::bare(Kind::Leave, 0));
             debug_assert!(pushed.is_ok(), "{pushed:?}");
             self.dirty.push(worker);
         }

@@ -5,7 +5,6 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use loky_core::effect::KillReason;
 use loky_core::event::{Event, LeaveReason};
 use loky_core::ids::{Attempt, TaskId, WorkerId};
 use loky_sys::clock;
@@ -15,6 +14,7 @@ use loky_wire::{DONE_RAISED, DONE_RETRY, Frame, Kind, PayloadRef, Stream};
 use crate::answer::{Answer, AnswerSegment, AnswerStream, AnswerView};
 use crate::channel::{Read, Stage, Standing};
 use crate::ends::Ending;
+use crate::rings::{FRAMES_MAX, RING_FRAMES_MAX};
 use crate::state::{Received, State};
 
 /// How long a worker whose socket has ended may take to be reported as over.
@@ -31,18 +31,24 @@ impl State {
                 return;
             };
             if !channel.wants_read() {
+                // What was committed before the socket's end counts.
+                self.take_frames(worker, RING_FRAMES_MAX);
                 return;
             }
             let socket = Arc::clone(&channel.socket);
             match channel.intake.read(socket.as_fd(), scratch) {
-                Ok(Read::Some) => self.take_frames(worker),
-                Ok(Read::Empty) => return,
+                Ok(Read::Some) => self.take_frames(worker, RING_FRAMES_MAX),
+                Ok(Read::Empty) => {
+                    self.take_frames(worker, FRAMES_MAX);
+                    return;
+                }
                 Ok(Read::End) => {
                     channel.ended = true;
                     if channel.standing < Standing::Leaving {
                         let by_ns = clock::monotonic_ns().saturating_add(END_GRACE_NS);
                         channel.condemn_at_ns = Some(by_ns);
                     }
+                    self.take_frames(worker, RING_FRAMES_MAX);
                     return;
                 }
                 Err(_) => {
@@ -53,14 +59,13 @@ impl State {
         }
     }
 
-    fn take_frames(&mut self, worker: WorkerId) {
-        loop {
+    /// Takes at most so many frames that have come.
+    pub(crate) fn take_frames(&mut self, worker: WorkerId, frames_max: usize) {
+        for _ in 0..frames_max {
             let Some(channel) = self.channels.get_mut(&worker) else {
                 return;
             };
-            let deaf = channel.standing == Standing::Condemned
-                || channel.killed_for == Some(KillReason::Memory);
-            if deaf {
+            if channel.is_deaf() {
                 return;
             }
             let taken = match channel.intake.next() {
@@ -113,7 +118,7 @@ impl State {
                 };
                 self.feed(Event::WorkerLeaving { worker, reason });
             }
-            Kind::Revoked => {}
+            Kind::Revoked | Kind::Bell => {}
             Kind::Task
             | Kind::Leave
             | Kind::Spawn
@@ -158,6 +163,7 @@ impl State {
             other => other,
         };
         self.release_claim(worker, task, attempt);
+        self.note_run(body.run_ns);
         let retry_wanted = frame.header.flags & DONE_RETRY != 0;
         if retry_wanted {
             self.note_raised(worker, task, body.run_ns);
@@ -319,6 +325,7 @@ impl State {
             | Kind::Task
             | Kind::SegmentFreed
             | Kind::Leave
+            | Kind::Bell
             | Kind::Ready
             | Kind::Done
             | Kind::InitializerFailed

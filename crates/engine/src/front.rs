@@ -1,8 +1,6 @@
 //! The language front's side of the engine: payloads go in, deliveries come out.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use loky_core::effect::{Departure, Notice};
 use loky_core::ids::TaskId;
@@ -110,71 +108,4 @@ pub trait Front: Send + Sync {
     /// Nothing more follows at once: whoever waits for deliveries should be woken now. Called often
     /// without need.
     fn settle(&self) {}
-}
-
-/// A front that keeps deliveries until a thread of the language takes them.
-///
-/// It wakes that thread once for all that one turn of the engine delivers: a wake-up costs more than
-/// what it brings.
-#[derive(Default)]
-pub struct Inbox {
-    shelf: Mutex<Shelf>,
-    filled: Condvar,
-}
-
-#[derive(Default)]
-struct Shelf {
-    deliveries: VecDeque<Delivery>,
-    /// Somebody waits and has not been woken.
-    awaited: bool,
-}
-
-impl Inbox {
-    /// An empty inbox.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Waits for deliveries and takes all there are, in order.
-    pub fn take(&self) -> VecDeque<Delivery> {
-        let mut kept = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        while kept.deliveries.is_empty() {
-            kept.awaited = true;
-            kept = self
-                .filled
-                .wait(kept)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        kept.awaited = false;
-        std::mem::take(&mut kept.deliveries)
-    }
-
-    /// As `take`, and empty-handed after `timeout`.
-    pub fn take_within(&self, timeout: Duration) -> VecDeque<Delivery> {
-        let mut kept = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.awaited = kept.deliveries.is_empty();
-        let waited = self.filled.wait_timeout_while(kept, timeout, |kept| {
-            let empty = kept.deliveries.is_empty();
-            kept.awaited = empty;
-            empty
-        });
-        let (mut kept, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        kept.awaited = false;
-        std::mem::take(&mut kept.deliveries)
-    }
-}
-
-impl Front for Inbox {
-    fn deliver(&self, delivery: Delivery) {
-        let mut kept = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.deliveries.push_back(delivery);
-    }
-
-    fn settle(&self) {
-        let mut kept = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        if !kept.deliveries.is_empty() && std::mem::take(&mut kept.awaited) {
-            drop(kept);
-            self.filled.notify_all();
-        }
-    }
 }

@@ -51,7 +51,7 @@ impl Shared {
     }
 
     /// The state, unless somebody else is at it.
-    fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
         match self.state.try_lock() {
             Ok(state) => Some(state),
             Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
@@ -144,6 +144,10 @@ impl Pool {
             shared: Arc::new(shared),
             generation: fork::fork_generation(),
         }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Whether this process is the one that made the pool.
@@ -538,7 +542,7 @@ impl Drop for Pool {
     }
 }
 
-fn ring(wake: Option<Arc<Wake>>) {
+pub(crate) fn ring(wake: Option<Arc<Wake>>) {
     if let Some(wake) = wake {
         wake.ring();
     }

@@ -4,12 +4,14 @@
 //! Nothing here calls the front other than by `Front::deliver`, which does not wait.
 
 use std::collections::{HashMap, VecDeque};
+use std::num::NonZero;
 use std::sync::Arc;
 
 use loky_core::effect::Effect;
 use loky_core::event::Event;
 use loky_core::ids::{Attempt, TaskId, WorkerId};
 use loky_core::pool::Pool as Core;
+use loky_shm::Patience;
 use loky_sys::clock;
 use loky_sys::signal::SIGINT;
 use loky_sys::wake::Wake;
@@ -121,6 +123,8 @@ pub(crate) enum Phase {
 /// The state of a pool.
 pub(crate) struct State {
     pub(crate) config: PoolConfig,
+    /// How many processors this process may use.
+    pub(crate) processors: usize,
     pub(crate) front: Arc<dyn Front>,
     pub(crate) core: Core,
     pub(crate) events: VecDeque<Event>,
@@ -160,6 +164,11 @@ pub(crate) struct State {
     pub(crate) passing: Arc<Passing>,
     /// Programs that are started for whoever writes to them.
     pub(crate) standbys: Standbys,
+    /// Threads that look for answers themselves.
+    pub(crate) lookers: usize,
+    pub(crate) looks: Patience,
+    /// For how long the last task ran.
+    pub(crate) run_ns_last: u64,
 }
 
 impl State {
@@ -168,6 +177,7 @@ impl State {
         let segments = TaskSegments::new(config.segment_budget_bytes);
         Self {
             config,
+            processors: std::thread::available_parallelism().map_or(1, NonZero::get),
             front,
             core,
             events: VecDeque::new(),
@@ -198,6 +208,9 @@ impl State {
             memory_at_ns: None,
             passing: Arc::default(),
             standbys: Standbys::default(),
+            lookers: 0,
+            looks: Patience::default(),
+            run_ns_last: u64::MAX,
         }
     }
 

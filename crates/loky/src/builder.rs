@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::num::NonZero;
 use std::time::Duration;
 
-use loky_engine::config::{self, CoreConfig, PoolConfig};
+use loky_engine::config::{self, CoreConfig, PoolConfig, Transport};
 
 use crate::error::Error;
 use crate::executor::ProcessPoolExecutor;
@@ -211,6 +211,8 @@ impl Builder {
                 Launcher::Fork => config::Launcher::Zygote,
                 Launcher::Exec => config::Launcher::Exec,
             },
+            transport: Transport::from_environment()
+                .map_err(|error| Error::refused(error, None))?,
             command,
             segment_budget_bytes: self.segment_budget_bytes,
             stack_signal: None,

@@ -9,6 +9,7 @@ mod deliveries;
 mod descriptors;
 mod door;
 mod errors;
+mod found;
 mod machine;
 mod pool;
 mod standby;
@@ -32,6 +33,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("PoolBroken", py.get_type::<errors::PoolBroken>())?;
     module.add("PoolClosed", py.get_type::<errors::PoolClosed>())?;
     module.add("PoolForked", py.get_type::<errors::PoolForked>())?;
+    module.add_class::<found::Found>()?;
     module.add_function(wrap_pyfunction!(machine::machine, module)?)?;
     module.add_class::<pool::Pool>()?;
     module.add_class::<standby::Standby>()?;

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use loky_engine::config::{
     CoreConfig, INTERRUPT_GRACE_NS, Launcher, LauncherCommand, OnCrash, PoolConfig,
-    SEGMENT_BUDGET_BYTES,
+    SEGMENT_BUDGET_BYTES, Transport,
 };
-use loky_engine::front::{Buffer, Delivery, Front, Inbox, TaskPayload};
+use loky_engine::front::{Buffer, Delivery, Front, TaskPayload};
+use loky_engine::inbox::Inbox;
 use loky_engine::pool::Pool as EnginePool;
 use loky_engine::{RetryBackoff, STACK_SIGNAL, ShutdownMode, TaskId, TaskOptions};
 use pyo3::exceptions::PyValueError;
@@ -24,6 +25,7 @@ use crate::deliveries;
 use crate::descriptors::duplicate;
 use crate::door::wait_in_slices;
 use crate::errors::to_python;
+use crate::found::Found;
 use crate::standby::Standby;
 
 /// A task up to this size is handed over without letting go of the interpreter.
@@ -44,7 +46,7 @@ pub(crate) struct Pool {
 #[pymethods]
 impl Pool {
     #[new]
-    #[pyo3(signature = (*, max_workers, executable, arguments, idle_timeout=None, on_crash="recover", launcher="zygote", max_tasks_per_worker=None, start_timeout=None, grace=None, terminate_grace=None, environment=None, capture_stderr=false, memory_limit=None))]
+    #[pyo3(signature = (*, max_workers, executable, arguments, idle_timeout=None, on_crash="recover", launcher="zygote", transport="ring", max_tasks_per_worker=None, start_timeout=None, grace=None, terminate_grace=None, environment=None, capture_stderr=false, memory_limit=None))]
     #[expect(clippy::too_many_arguments, reason = "each has a name of its own")]
     fn new(
         max_workers: u32,
@@ -53,6 +55,7 @@ impl Pool {
         idle_timeout: Option<f64>,
         on_crash: &str,
         launcher: &str,
+        transport: &str,
         max_tasks_per_worker: Option<u32>,
         start_timeout: Option<f64>,
         grace: Option<f64>,
@@ -83,6 +86,11 @@ impl Pool {
             "exec" => Launcher::Exec,
             other => return Err(unknown("launcher", other, "'zygote' or 'exec'")),
         };
+        let transport = match transport {
+            "ring" => Transport::Ring,
+            "socket" => Transport::Socket,
+            other => return Err(unknown("transport", other, "'ring' or 'socket'")),
+        };
         let inbox = Arc::new(Inbox::new());
         let front: Arc<dyn Front> = Arc::clone(&inbox) as Arc<dyn Front>;
         let command = LauncherCommand {
@@ -93,6 +101,7 @@ impl Pool {
         let config = PoolConfig {
             core,
             launcher,
+            transport,
             command,
             segment_budget_bytes: SEGMENT_BUDGET_BYTES,
             stack_signal: Some(STACK_SIGNAL),
@@ -309,6 +318,15 @@ impl Pool {
             other => return Err(unknown("mode", other, "'drain', 'cancel' or 'kill'")),
         };
         py.detach(|| self.engine.shut_down(mode)).map_err(to_python)
+    }
+
+    /// Looks for the answer of a task for a short time, where that is likely to pay. `None` where it was
+    /// not found: `next_batch` will tell it.
+    fn look(&self, py: Python<'_>, task: u64) -> Option<Found> {
+        let task = TaskId(task);
+        let look = self.engine.begin_look(task)?;
+        let found = py.detach(|| look.look(|| self.inbox.borrow_answer_of(task)));
+        found.map(Found::new)
     }
 
     /// Waits for what happened and answers it in order; `None` once the pool's life is over and

@@ -2,6 +2,8 @@
 //!
 //! Never a reason to panic: a wild peer can cause any of these.
 
+use loky_wire::WireError;
+
 use crate::segment::Holder;
 
 /// Why an operation on a ledger or a pool was refused.
@@ -65,6 +67,15 @@ pub enum ShmError {
         /// The slot.
         slot: u16,
     },
+    /// The words of a ring are none that an honest process writes.
+    #[error("a ring is garbled: {what}")]
+    RingGarbled {
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// A record of a ring holds bytes that are no frames.
+    #[error("a ring holds no frame: {0}")]
+    RingFrame(#[from] WireError),
     /// The pool has no such segment.
     #[error("there is no segment {id}")]
     SegmentUnknown {

@@ -295,6 +295,7 @@ const _: () = {
     const _: fn() -> u64 = crate::clock::wall_ns;
     const _: fn(i32) -> io::Result<u64> = crate::usage::resident_bytes;
     const _: fn(i32) -> io::Result<u64> = crate::usage::peak_bytes;
+    const _: fn() -> u64 = crate::usage::preemptions;
 
     type Group = crate::cgroup::MemoryGroup;
     const _: fn(i32) -> Option<Group> = Group::of;

@@ -70,6 +70,7 @@ impl Frame {
             Kind::InitializerFailed => 0,
             kind @ (Kind::SegmentFreed
             | Kind::Leave
+            | Kind::Bell
             | Kind::Ready
             | Kind::Leaving
             | Kind::Revoked

@@ -17,6 +17,7 @@ mod header;
 pub mod ledger;
 pub mod limits;
 mod payload;
+pub mod ring;
 mod rules;
 
 pub use decode::Decoder;
@@ -29,3 +30,4 @@ pub use header::{
 };
 pub use ledger::{LedgerWord, SlotState, Ticket};
 pub use payload::{Extent, Layout, Payload, PayloadRef, SegmentRef, Stream};
+pub use ring::RingPlace;

@@ -65,7 +65,7 @@ const fn rule_of(kind: Kind) -> Rule {
     match kind {
         Kind::Task => carrying((0, 1), 0, rule(About::Task, Aux::Slot, task_body)),
         Kind::SegmentFreed => rule(About::Nobody, Aux::Any, EMPTY),
-        Kind::Leave | Kind::Stop => rule(About::Nobody, Aux::Zero, EMPTY),
+        Kind::Leave | Kind::Bell | Kind::Stop => rule(About::Nobody, Aux::Zero, EMPTY),
         Kind::Ready | Kind::Hello => rule(About::Nobody, Aux::Pid, EMPTY),
         Kind::Done => carrying(
             (0, 1),

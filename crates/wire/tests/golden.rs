@@ -112,6 +112,14 @@ fn segment_freed_travels_both_ways() {
 }
 
 #[test]
+fn a_bell_is_a_header_that_travels_both_ways() {
+    let text = include_str!("golden/bell.hex");
+    for role in [Role::ParentToWorker, Role::WorkerToParent] {
+        assert_bare(role, text, Header::bare(Kind::Bell, 0), &[]);
+    }
+}
+
+#[test]
 fn leave_is_a_header() {
     let text = include_str!("golden/leave.hex");
     assert_bare(

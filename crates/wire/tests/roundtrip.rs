@@ -124,11 +124,13 @@ fn plain_frame(role: Role) -> BoxedStrategy<Vec<u8>> {
         Role::ParentToWorker => prop_oneof![
             any::<u32>().prop_map(bare(Kind::SegmentFreed)),
             Just(0).prop_map(bare(Kind::Leave)),
+            Just(0).prop_map(bare(Kind::Bell)),
         ]
         .boxed(),
         Role::WorkerToParent => prop_oneof![
             any::<u32>().prop_map(bare(Kind::SegmentFreed)),
             pid.prop_map(bare(Kind::Ready)),
+            Just(0).prop_map(bare(Kind::Bell)),
             Just(LeaveReason::Asked.code()).prop_map(bare(Kind::Leaving)),
             task_header(Kind::Revoked).prop_map(|header| (header, Vec::new())),
         ]

@@ -14,6 +14,7 @@ mod groups;
 mod ledger;
 mod lifeline;
 mod reap;
+mod rings;
 mod run;
 mod seed;
 mod segments;

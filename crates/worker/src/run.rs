@@ -18,7 +18,8 @@ use loky_wire::{
 
 use crate::channel::{Channel, Filled, Incoming, Written};
 use crate::error::WorkerError;
-use crate::ledger::{Ledger, LedgerPage, open_ledger};
+use crate::ledger::{Ledger, LedgerPage, Shared, open_shared};
+use crate::rings::Sight;
 use crate::seed::Seed;
 use crate::segments::{Outgoing, ResultSegments};
 use crate::task::{Opened, TaskIn, open_task};
@@ -105,7 +106,11 @@ impl Worker {
             ],
         )
         .map_err(WorkerError::begin("put its descriptors in place"))?;
-        let (ledger, page) = open_ledger(&seed.ledger)?;
+        let Shared {
+            ledger,
+            page,
+            rings,
+        } = open_shared(&seed.ledger)?;
         Ok(Self {
             id: seed.worker,
             index: seed.index,
@@ -114,7 +119,7 @@ impl Worker {
             stack: seed.stack,
             ledger,
             page,
-            channel: Channel::new(seed.socket, Role::ParentToWorker),
+            channel: Channel::new(seed.socket, Role::ParentToWorker).with_rings(rings),
             queue: VecDeque::new(),
             held: None,
             answered: None,
@@ -206,8 +211,27 @@ impl Worker {
         }
     }
 
-    /// Waits for bytes and reads them. A worker that waits for long gives up its free segments.
+    /// Waits for frames and sorts them: looks for a while where that pays, then sleeps.
     fn wait(&mut self) -> Result<Filled, WorkerError> {
+        match self.channel.look()? {
+            Sight::Found => self.sort()?,
+            // The front looks after signals that came meanwhile; the next wait sleeps at once.
+            Sight::Vain => return Ok(Filled::Interrupted),
+            Sight::Untried => {}
+        }
+        if !self.queue.is_empty() || !self.channel.may_sleep()? {
+            self.sort()?;
+            return Ok(Filled::Bytes);
+        }
+        let slept = self.sleep();
+        let something = matches!(slept, Ok(Filled::Bytes));
+        self.channel.awake(something);
+        slept
+    }
+
+    /// Sleeps until there are bytes and reads them. A worker that sleeps for long gives up its free
+    /// segments.
+    fn sleep(&mut self) -> Result<Filled, WorkerError> {
         while let Some(interval_ns) = self.results.trim_interval_ns() {
             let mut interests = [Interest::new(self.channel.as_fd(), true, false)];
             match poll(&mut interests, Some(interval_ns)) {
@@ -222,17 +246,24 @@ impl Worker {
         self.read()
     }
 
-    /// Reads once and sorts what has come: a freed segment is of use at once, the rest in order.
+    /// Reads once and sorts what has come.
     fn read(&mut self) -> Result<Filled, WorkerError> {
         let filled = self.channel.fill()?;
         self.parent_gone |= filled == Filled::End;
+        self.sort()?;
+        Ok(filled)
+    }
+
+    /// Sorts what has come: a freed segment is of use at once, the rest in order.
+    fn sort(&mut self) -> Result<(), WorkerError> {
         while let Some(incoming) = self.channel.frame()? {
             let header = incoming.frame.header;
             match header.kind {
                 Kind::Task => self.queue.push_back(Queued::Task(incoming)),
                 Kind::Leave => self.queue.push_back(Queued::Leave),
                 Kind::SegmentFreed => self.results.freed(header.aux)?,
-                kind @ (Kind::Ready
+                kind @ (Kind::Bell
+                | Kind::Ready
                 | Kind::Done
                 | Kind::InitializerFailed
                 | Kind::Leaving
@@ -254,11 +285,12 @@ impl Worker {
                 }
             }
         }
-        Ok(filled)
+        Ok(())
     }
 
     /// Reads what has come already, so that segments which the parent has freed can be used.
     fn read_waiting(&mut self) -> Result<(), WorkerError> {
+        self.sort()?;
         loop {
             let mut interests = [Interest::new(self.channel.as_fd(), true, false)];
             // An interruption here costs at most one more segment.
@@ -392,6 +424,10 @@ impl Worker {
     /// Writes the outbox with the descriptor of a segment. Where the kernel refuses to carry a
     /// descriptor, not a byte has left.
     fn write_with(&mut self, segment: Option<SegmentRef>) -> Result<(), WorkerError> {
+        if segment.is_none() {
+            self.parent_gone |= !self.channel.post(&self.outbox)?;
+            return Ok(());
+        }
         let attached = segment.and_then(|segment| self.results.descriptor(segment.id));
         match (
             self.channel.write_some(&self.outbox, attached.as_slice()),
@@ -433,7 +469,7 @@ impl Worker {
     fn flush(&mut self) -> Result<(), WorkerError> {
         self.say_freed()?;
         if !self.outbox.is_empty() {
-            self.parent_gone |= !self.channel.write_all(&self.outbox)?;
+            self.parent_gone |= !self.channel.post(&self.outbox)?;
             self.outbox.clear();
         }
         Ok(())

@@ -237,6 +237,7 @@ impl Zygote {
             kind @ (Kind::Task
             | Kind::SegmentFreed
             | Kind::Leave
+            | Kind::Bell
             | Kind::Ready
             | Kind::Done
             | Kind::InitializerFailed

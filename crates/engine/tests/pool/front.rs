@@ -11,6 +11,8 @@ use loky_worker::{
     Zygote, ZygoteOptions,
 };
 
+use crate::scribbler::Scribbler;
+
 pub const ZYGOTE_ROLE: &str = "front-zygote";
 pub const WORKER_ROLE: &str = "front-worker";
 
@@ -136,6 +138,28 @@ fn run(worker: &mut Worker, task: &TaskIn) {
         "babble" => {
             babble();
             park();
+        }
+        "scribble" => {
+            Scribbler::new().scribble(number());
+            sign(b'w');
+            park();
+        }
+        "half" => {
+            let scribbler = Scribbler::new();
+            let tail = scribbler.tail();
+            scribbler.pretend_the_parent_is_awake();
+            reply(worker, task, false, b"never given", &[]);
+            scribbler.unwrite(tail, number().unsigned_abs().into());
+            process::exit_now(3);
+        }
+        "commit" => {
+            let scribbler = Scribbler::new();
+            let tail = scribbler.tail();
+            scribbler.pretend_the_parent_is_awake();
+            let pid = process::pid().to_string();
+            reply(worker, task, false, pid.as_bytes(), &[]);
+            assert_ne!(scribbler.tail(), tail, "it did not go into the ring");
+            process::exit_now(3);
         }
         other => panic!("no such task: {other}"),
     }

@@ -1,7 +1,7 @@
 //! The engine with real processes: this program plays the owner, and executes itself as zygote and
 //! worker.
 //!
-//! Each test runs once for every launcher. Whatever is waited for is a delivery, a byte or the end of
+//! Each test runs once for every launcher and transport. Whatever is waited for is a delivery, a byte or the end of
 //! a process; the only time limit is the one that turns a hang into a failure. After each test there
 //! is no child, and no descriptor more than before.
 #![allow(
@@ -18,6 +18,8 @@ mod front;
 mod life;
 mod options;
 mod owner;
+mod scribbler;
+mod wild;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -54,7 +56,14 @@ fn run(words: &[String]) {
     };
     let mut failures = Vec::new();
     for setting in Setting::ALL {
-        for (test, body) in [life::TESTS, bytes::TESTS, deaths::TESTS, options::TESTS].concat() {
+        let tests = [
+            life::TESTS,
+            bytes::TESTS,
+            deaths::TESTS,
+            options::TESTS,
+            wild::TESTS,
+        ];
+        for (test, body) in tests.concat() {
             let name = format!("{}::{test}", setting.name());
             if !wanted(&name) {
                 continue;

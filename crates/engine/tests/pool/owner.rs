@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use loky_engine::answer::{Answer, AnswerStream};
-use loky_engine::config::{CoreConfig, Launcher, LauncherCommand, OnCrash, PoolConfig};
-use loky_engine::front::{Buffer, Delivery, Front, Inbox, TaskEnd, TaskPayload};
+use loky_engine::config::{CoreConfig, Launcher, LauncherCommand, OnCrash, PoolConfig, Transport};
+use loky_engine::front::{Buffer, Delivery, Front, TaskEnd, TaskPayload};
+use loky_engine::inbox::Inbox;
 use loky_engine::pool::Pool;
 use loky_engine::report::Breakage;
 use loky_engine::{ShutdownMode, TaskId, TaskOptions};
@@ -38,22 +39,30 @@ pub struct Owner {
 #[derive(Clone, Copy, Debug)]
 pub struct Setting {
     pub launcher: Launcher,
+    pub transport: Transport,
 }
 
 impl Setting {
-    pub const ALL: [Self; 2] = [
-        Self {
-            launcher: Launcher::Zygote,
-        },
-        Self {
-            launcher: Launcher::Exec,
-        },
+    pub const ALL: [Self; 4] = [
+        Self::of(Launcher::Zygote, Transport::Ring),
+        Self::of(Launcher::Zygote, Transport::Socket),
+        Self::of(Launcher::Exec, Transport::Ring),
+        Self::of(Launcher::Exec, Transport::Socket),
     ];
 
+    const fn of(launcher: Launcher, transport: Transport) -> Self {
+        Self {
+            launcher,
+            transport,
+        }
+    }
+
     pub fn name(self) -> &'static str {
-        match self.launcher {
-            Launcher::Zygote => "zygote",
-            Launcher::Exec => "exec",
+        match (self.launcher, self.transport) {
+            (Launcher::Zygote, Transport::Ring) => "zygote",
+            (Launcher::Zygote, Transport::Socket) => "zygote_by_socket",
+            (Launcher::Exec, Transport::Ring) => "exec",
+            (Launcher::Exec, Transport::Socket) => "exec_by_socket",
         }
     }
 
@@ -64,6 +73,7 @@ impl Setting {
                 ..CoreConfig::default()
             },
             launcher: self.launcher,
+            transport: self.transport,
             command: LauncherCommand {
                 program: std::env::current_exe().unwrap(),
                 arguments: vec![front::ZYGOTE_ROLE.into(), process::pid().to_string().into()],

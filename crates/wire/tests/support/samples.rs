@@ -36,7 +36,7 @@ pub fn append_frame_of(chance: &mut Chance, kind: Kind, out: &mut Vec<u8>) {
         Kind::Task | Kind::Done | Kind::InitializerFailed => append_payload(chance, kind, out),
         Kind::Spawn => append_spawn(chance, out),
         Kind::SegmentFreed => encode(&Header::bare(kind, chance.count(99)), &[], out).unwrap(),
-        Kind::Leave | Kind::Stop => encode(&Header::bare(kind, 0), &[], out).unwrap(),
+        Kind::Leave | Kind::Bell | Kind::Stop => encode(&Header::bare(kind, 0), &[], out).unwrap(),
         Kind::Ready | Kind::Hello => encode(&Header::bare(kind, pid), &[], out).unwrap(),
         Kind::Leaving => {
             let reason = if chance.yes() {

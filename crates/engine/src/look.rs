@@ -1,0 +1,171 @@
+//! A thread that waits for one task looks for its answer itself, for a short time.
+//!
+//! An answer that comes at once would otherwise wake the loop, the loop the front's thread, and that
+//! the one that waits: three wake-ups for one answer. Nobody looks longer than the worker of a short
+//! task needs, nor while others want the processor, and nobody has to: the loop brings every answer.
+
+use std::hint::spin_loop;
+
+use loky_core::ids::{TaskId, WorkerId};
+use loky_sys::{clock, usage};
+
+use crate::pool::{Pool, Shared, ring};
+use crate::rings::{FRAMES_MAX, Tail};
+use crate::state::State;
+
+/// The longest look.
+const LOOK_MAX_NS: u64 = 50_000;
+
+/// A task that ran longer than this teaches that answers do not come at once.
+const RUN_MAX_NS: u64 = 20_000;
+
+/// With more unfinished tasks than this the loop has enough to do to be awake anyway.
+const UNFINISHED_MAX: usize = 4;
+
+/// Looks between two readings of the clock.
+const LOOKS: u32 = 32;
+
+/// A look that has begun.
+struct Look {
+    worker: WorkerId,
+    tail: Tail,
+}
+
+impl State {
+    /// Whether a look for an answer is likely to pay: few tasks, and short ones.
+    pub(crate) fn may_look(&self) -> bool {
+        self.tasks.len() <= UNFINISHED_MAX
+            && self.processors > 1
+            && self.run_ns_last <= RUN_MAX_NS
+            && self.looks.budget_ns(LOOK_MAX_NS) > 0
+    }
+
+    /// Begins to look for the answer of a task, where that is likely to pay. A worker that had to be
+    /// woken for it may well be waiting for the very processor on which this thread would look.
+    fn begin_look(&mut self, task: TaskId) -> Option<Look> {
+        if !self.may_look() {
+            return None;
+        }
+        let worker = self.tasks.get(&task)?.placement?.worker;
+        let channel = self.channels.get_mut(&worker)?;
+        let outlet = channel.outlet.as_ref()?;
+        if outlet.has_woken() {
+            return None;
+        }
+        let look = Look {
+            worker,
+            tail: outlet.tail(),
+        };
+        channel.intake.inlet.as_mut()?.disarm();
+        self.lookers += 1;
+        Some(look)
+    }
+
+    /// Ends a look. False: the loop has to be woken for what lies in the rings.
+    fn end_look(&mut self) -> bool {
+        self.lookers = self.lookers.saturating_sub(1);
+        self.lookers > 0 || self.may_sleep()
+    }
+
+    /// A task has run for so long.
+    pub(crate) fn note_run(&mut self, run_ns: u64) {
+        // Where answers do not come at once nobody looks, so it is learnt here that they do again.
+        let short = run_ns <= RUN_MAX_NS;
+        self.looks
+            .learn(if short { 0 } else { u64::MAX }, LOOK_MAX_NS);
+        self.run_ns_last = run_ns;
+    }
+}
+
+impl Pool {
+    /// Begins to look for the end of a task, where that is likely to pay. It does not wait.
+    pub fn begin_look(&self, task: TaskId) -> Option<PendingLook<'_>> {
+        if !self.is_own() {
+            return None;
+        }
+        let shared = self.shared();
+        let look = shared.try_lock()?.begin_look(task)?;
+        Some(PendingLook {
+            shared,
+            look,
+            found: false,
+            preemptions: usage::preemptions(),
+        })
+    }
+}
+
+/// A look that has begun, and ends with this value.
+pub struct PendingLook<'a> {
+    shared: &'a Shared,
+    look: Look,
+    found: bool,
+    preemptions: u64,
+}
+
+impl PendingLook<'_> {
+    /// Looks for a short time. `claim` is asked, under the lock under which things are delivered,
+    /// whether what has been delivered is the end of the task; it must not wait and must not call the
+    /// pool. `None` where it was not found: it will be delivered as any other.
+    pub fn look<T>(mut self, mut claim: impl FnMut() -> Option<T>) -> Option<T> {
+        let found = self.look.until_found(self.shared, &mut claim);
+        self.found = found.is_some();
+        found
+    }
+}
+
+impl Drop for PendingLook<'_> {
+    fn drop(&mut self) {
+        let disturbed = usage::preemptions() != self.preemptions;
+        let mut state = self.shared.lock();
+        if disturbed {
+            state.looks.disturbed();
+        } else if !self.found {
+            state.looks.in_vain();
+        }
+        let wake = if state.end_look() {
+            None
+        } else {
+            state.wake.clone()
+        };
+        self.shared.unlock(state);
+        ring(wake);
+    }
+}
+
+impl Look {
+    fn until_found<T>(&self, shared: &Shared, claim: &mut impl FnMut() -> Option<T>) -> Option<T> {
+        let begun_ns = clock::monotonic_ns();
+        // What was committed before the look is found as well.
+        let mut seen = None;
+        loop {
+            for _ in 0..LOOKS {
+                let now = Some(self.tail.read());
+                if now != seen {
+                    seen = now;
+                    let found = take(shared, self.worker, claim);
+                    if found.is_some() {
+                        return found;
+                    }
+                }
+                spin_loop();
+            }
+            if clock::monotonic_ns().saturating_sub(begun_ns) > LOOK_MAX_NS {
+                return None;
+            }
+        }
+    }
+}
+
+/// Takes what has come from the worker, and of what is delivered by that the end of the task.
+fn take<T>(shared: &Shared, worker: WorkerId, claim: &mut impl FnMut() -> Option<T>) -> Option<T> {
+    let mut state = shared.lock();
+    state.take_frames(worker, FRAMES_MAX);
+    state.dirty.push(worker);
+    let found = claim();
+    state.feed_pending();
+    state.flush();
+    let wake = if state.stir { state.wake.clone() } else { None };
+    shared.unlock(state);
+    ring(wake);
+    found
+}
