@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._options import TaskOptions
+    from ._statistics import PoolStatistics
 
 _TRANSIENT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN))
 """Errors of a shortage that may end: workers are tried again after a while."""
@@ -86,6 +87,8 @@ class PoolLife:
         self._cancelling: set[int] = set()
         self._submitting: list[None] = []
         self._warned_of_growth = False
+        self._unpicklable = 0
+        self._unpicklable_lock = threading.RLock()
         self._setup_error: BaseException | None = None
         self._broken_by: Mapping[str, Any] | None = None
         self._stack_shown_of: int | None = None
@@ -163,6 +166,8 @@ class PoolLife:
                 else:
                     stream, buffers = self._encode(function, args, kwargs)
             except PicklingError as error:
+                with self._unpicklable_lock:
+                    self._unpicklable += 1
                 future._note(error)
                 future._finish(None, error)
                 return future
@@ -311,6 +316,15 @@ class PoolLife:
             for facts in self._pool.stacks()
             for pid in (facts[1],)
         }
+
+    def statistics(self) -> "PoolStatistics":
+        """What the pool has done, and how it stands."""
+        from . import _statistics
+
+        counts = None if self.inherited else self._pool.statistics()
+        if counts is None:
+            raise RuntimeError(_exceptions.IN_FORKED_CHILD)
+        return _statistics.from_counts(counts, self._unpicklable)
 
     def started(self, task: int) -> bool:
         """Whether a worker has begun the task."""

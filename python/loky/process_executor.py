@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal, NoReturn, ParamSpec, Self, TypeVar, Unpack
 
     from ._base import Future
+    from ._statistics import PoolStatistics
 
     P = ParamSpec("P")
     T = TypeVar("T")
@@ -289,6 +290,22 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         """The Python stacks of all workers now, by process id, as text. Nothing is disturbed."""
         life = self._life
         return {} if life is None or not life.begun else life.stacks()
+
+    def statistics(self) -> "PoolStatistics":
+        """What this executor has done so far, and how it stands now.
+
+        May be asked at any moment, also before the first task, of a broken executor and after
+        `shutdown`. Starts nothing and waits for nothing.
+
+        Raises:
+            RuntimeError: this process is a forked child of the one that owns the pool.
+        """
+        life = self._life
+        if life is None:
+            from ._statistics import PoolStatistics
+
+            return PoolStatistics()
+        return life.statistics()
 
     def warm_up(self) -> None:
         """Start the helper process that makes workers, in the background, before the first task."""

@@ -91,9 +91,10 @@ impl State {
         }
     }
 
-    fn tell_gone(&self, worker: WorkerId, departure: Departure) {
+    fn tell_gone(&mut self, worker: WorkerId, departure: Departure) {
         if let Some(report) = self.reports.get(&worker) {
             let report = Arc::clone(report);
+            self.counts.losses.count(departure, &report);
             self.front.deliver(Delivery::WorkerGone {
                 pid: report.pid,
                 index: report.index,

@@ -24,6 +24,7 @@ mod segments;
 mod stacks;
 mod state;
 mod strike;
+pub mod tally;
 
 pub use loky_core::Statistics;
 pub use loky_core::effect::{Departure, Notice};

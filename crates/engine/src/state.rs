@@ -25,6 +25,7 @@ use crate::launcher::{LauncherProcess, Setup};
 use crate::report::{Breakage, CrashReport};
 use crate::segments::{Placed, TaskSegments};
 use crate::stacks::Stacks;
+use crate::tally::Counts;
 
 /// While segments are free, the loop looks this often whether they have aged.
 const TRIM_INTERVAL_NS: u64 = 1_000_000_000;
@@ -157,6 +158,7 @@ pub(crate) struct State {
     /// When to look at the memory of workers.
     pub(crate) memory_at_ns: Option<u64>,
     pub(crate) passing: Arc<Passing>,
+    pub(crate) counts: Counts,
 }
 
 impl State {
@@ -194,6 +196,7 @@ impl State {
             limited_tasks: 0,
             memory_at_ns: None,
             passing: Arc::default(),
+            counts: Counts::default(),
         }
     }
 
@@ -240,6 +243,7 @@ impl State {
             debug_assert!(false, "{task} ended twice");
             return;
         };
+        self.counts.ends.count(&end);
         let limited = entry
             .watched
             .as_ref()

@@ -10,6 +10,7 @@ mod door;
 mod errors;
 mod machine;
 mod pool;
+mod statistics;
 
 use pyo3::prelude::*;
 
