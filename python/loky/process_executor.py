@@ -359,8 +359,11 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         or `chunksize="auto"` the input is taken as results are, and may be endless: what is on its
         way is bounded in tasks and in bytes.
 
-        Closing the iterator, or an error in it, cancels the rest. A call that raises costs its own
-        result, not those before it in its chunk. Unknown keyword arguments are ignored, as in loky.
+        Closing the iterator (it has `close()`), an error in it, or dropping it half used cancels the
+        rest. One that was never asked for a result and is dropped lets its calls be executed.
+
+        A call that raises costs its own result, not those before it in its chunk. Unknown keyword
+        arguments are ignored, as in loky.
 
         Args:
             timeout: seconds from this call until the last result; then `TimeoutError`.
