@@ -508,8 +508,10 @@ class PoolLife:
             _warn(_STOPPED_WITH_WORK)
 
     def _notice(self, kind: str, detail: object) -> None:
-        if kind != "worker_stopped":
-            return  # A delayed spawn is tried again; the statistics count it.
+        if kind == "spawn_delayed":
+            assert isinstance(detail, int)
+            _running.tell_delay(detail)
+            return
         if detail != "memory":
             _warn(_STOPPED_WITH_WORK)
         elif not self._warned_of_growth:

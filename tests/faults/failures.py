@@ -98,6 +98,12 @@ NO_PROCESS_FOR_A_WHILE = Failure(
     recover=Others.UNTOUCHED,
     breaks=Others.UNTOUCHED,
 )
+FORK_REFUSED = Failure(
+    what="a task forks until the kernel refuses (`EAGAIN`)",
+    future="the error of its own fork, `BlockingIOError`; its children end with the worker",
+    recover=Others.UNTOUCHED,
+    breaks=Others.UNTOUCHED,
+)
 NO_DESCRIPTOR = Failure(
     what="the table of descriptors is full, here or in the worker",
     future="`OSError` (`EMFILE`), if its data needed one",
@@ -236,6 +242,7 @@ FAILURES = (
     ZYGOTE,
     NO_PROCESS,
     NO_PROCESS_FOR_A_WHILE,
+    FORK_REFUSED,
     NO_DESCRIPTOR,
     NO_MEMORY,
     TIMEOUT_LETS_GO,

@@ -1,7 +1,5 @@
 """Rows about what was asked for a task: deadlines, limits, further attempts, its end by force."""
 
-import contextlib
-import logging
 import os
 import signal
 from collections.abc import Callable
@@ -12,6 +10,7 @@ from typing import Any
 from loky import BrokenProcessPool, TaskTimeoutError, TerminatedWorkerError
 from tests.evidence import groups
 from tests.faults import failures, tasks
+from tests.faults.listening import listening
 from tests.faults.rows_deaths import by_signal, terminated
 from tests.faults.stage import WAIT_S, Stage
 from tests.faults.table import Gives, Others, Raises, Row
@@ -379,29 +378,8 @@ _RETRIES = [
 ]
 
 
-class _Listener(logging.Handler):
-    """Keeps what the logger tells."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.told: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.told.append(record.getMessage())
-
-
-@contextlib.contextmanager
-def _listening() -> Any:
-    listener, logger = _Listener(), logging.getLogger("loky")
-    logger.addHandler(listener)
-    try:
-        yield listener
-    finally:
-        logger.removeHandler(listener)
-
-
 def _be_slow(stage: Stage) -> Any:
-    listener = stage.until_the_end(_listening())
+    listener = stage.until_the_end(listening())
     stage.notes["told"] = listener.told
     gate = stage.gate("slow")
     future = stage.submit(tasks.hold, str(stage.folder), gate, "late", slow_after=0.2)

@@ -189,3 +189,21 @@ def start_late(folder: str, starts: int) -> None:
     if run(folder) <= starts:
         tell(folder, "late")
         wait_for_ever()
+
+
+def fork_until_refused(folder: str, gate: str) -> NoReturn:
+    """Make children that wait, until the kernel refuses; that is told once the gate is open."""
+    try:
+        while True:
+            if os.fork() == 0:
+                tell(folder, "child")
+                wait_for_ever()
+    finally:
+        pass_gate(folder, gate)
+
+
+def fork_until_refused_and_die(folder: str, gate: str) -> None:
+    try:
+        fork_until_refused(folder, gate)
+    except BlockingIOError:
+        die_by(signal.SIGKILL)
