@@ -241,6 +241,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the first segment; each further has the next")
     parser.add_argument("--tasks", type=int, default=100_000)
     parser.add_argument("--segment", type=int, default=SEGMENT_TASKS, help="tasks of one pool")
+    parser.add_argument("--results", type=Path, help="a file for the sum so far, after each segment")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="loky-chaos-") as folder:
         # The census looks at the folder for temporary files, which others use as well.
@@ -250,6 +251,7 @@ def main() -> None:
 
 def _campaign(arguments: argparse.Namespace) -> None:
     total: dict[str, Any] = {}
+    text = ""
     left, seed = arguments.tasks, arguments.seed
     while left > 0:
         tasks = min(left, arguments.segment)
@@ -257,7 +259,10 @@ def _campaign(arguments: argparse.Namespace) -> None:
         print(f"seed {seed}: {tasks} tasks in {figures['seconds']} s", file=sys.stderr, flush=True)
         _add(total, figures)
         left, seed = left - tasks, seed + 1
-    print(json.dumps({**total, "seeds": [arguments.seed, seed - 1], "violations": 0}, indent=2))
+        text = json.dumps({**total, "seeds": [arguments.seed, seed - 1], "violations": 0}, indent=2) + "\n"
+        if arguments.results is not None:
+            arguments.results.write_text(text, encoding="utf-8")
+    print(text, end="")
 
 
 if __name__ == "__main__":

@@ -306,7 +306,10 @@ impl State {
                     }
                     withdrawn
                 }
-                Some(_) | None => false,
+                // The worker is over, which the core has not been told yet. What it had begun has a
+                // report; everything else was withdrawn when its ledger was read.
+                None => !self.channels.contains_key(&worker) && entry.report.is_none(),
+                Some(_) => false,
             },
         };
         self.events.push_back(Event::RevokeAnswered {
