@@ -109,7 +109,8 @@ def _processes() -> "Iterator[Fact]":
     # A worker has a socket, a ledger and a stack file; the rest is the program's own.
     room = None if soft is None else max(0, soft - 64) // 4
     yield Fact("open_files", soft, f"hard limit {_shown(hard)}; room for some {_shown(room)} workers")
-    yield Fact("user_processes", _limit("RLIMIT_NPROC"), _pids_of_group())
+    yield Fact("user_processes", _limit("RLIMIT_NPROC"), "of this user (ulimit -u); root is not bound by it")
+    yield from _processes_of_group()
     yield Fact("stack_bytes", _limit("RLIMIT_STACK"), "of the main thread (ulimit -s)")
 
 
@@ -125,12 +126,29 @@ def _limit(name: str) -> int | None:
     return None if soft == resource.RLIM_INFINITY else soft
 
 
-def _pids_of_group() -> str:
-    for name in ("/sys/fs/cgroup/pids.max", "/sys/fs/cgroup/pids/pids.max"):
-        text = _text_of(name)
-        if text:
-            return f"the cgroup allows {text}"
-    return ""
+def _processes_of_group() -> "Iterator[Fact]":
+    """The tightest limit on processes of the groups around this process, and how often it was met."""
+    found = [group for group in _groups_with_pids() if (_text_of(f"{group}/pids.max") or "max") != "max"]
+    if not found:
+        yield Fact("cgroup_processes", None, "no cgroup that can be seen from here limits processes")
+        return
+    group = min(found, key=lambda folder: int(_text_of(f"{folder}/pids.max") or 0))
+    refused = (_text_of(f"{group}/pids.events") or "").removeprefix("max ")
+    remark = (
+        f"{_text_of(f'{group}/pids.current')} are there; processes refused so far: {refused or 'not counted'}"
+    )
+    yield Fact("cgroup_processes", int(_text_of(f"{group}/pids.max") or 0), remark)
+
+
+def _groups_with_pids() -> "Iterator[str]":
+    for line in (_text_of("/proc/self/cgroup") or "").splitlines():
+        _, controllers, path = line.split(":", 2)
+        mount = {"pids": "/sys/fs/cgroup/pids", "": "/sys/fs/cgroup"}.get(controllers)
+        while mount is not None:
+            yield mount + path.rstrip("/")
+            if path in ("", "/"):
+                break
+            path = path.rpartition("/")[0]
 
 
 def _memory() -> "Iterator[Fact]":

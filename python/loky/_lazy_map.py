@@ -13,7 +13,7 @@ from . import _map
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from typing import Any
 
     from ._base import Future
@@ -189,7 +189,8 @@ def results(
         unordered = _Unordered(stream, deadline_s)
         unordered.fill()
         return unordered
-    return _in_order(stream, _first_of(stream), deadline_s)
+    futures = _first_of(stream)
+    return _map.Results(_in_order(stream, futures, deadline_s), futures)
 
 
 def _first_of(stream: _Stream) -> "Any":
@@ -210,7 +211,7 @@ def _fill(stream: _Stream, futures: "Any", taken: int = 0) -> None:
         raise
 
 
-def _in_order(stream: _Stream, futures: "Any", deadline_s: float | None) -> "Iterator[Any]":
+def _in_order(stream: _Stream, futures: "Any", deadline_s: float | None) -> "Generator[Any]":
     try:
         while futures:
             # The one that is about to be taken makes room for another.

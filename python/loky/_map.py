@@ -13,7 +13,7 @@ from ._chunks import run_chunk
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator
     from typing import Any
 
     from ._base import Future
@@ -130,14 +130,44 @@ def cancel_all(futures: "Iterable[Future[Any]]") -> None:
         future.cancel()
 
 
+class Results(itertools.chain["Any"]):
+    """The results of a map, at the speed of the generator in it.
+
+    Closing cancels what has not begun, also before the first result was asked for, when a generator
+    would not notice. One that is forgotten before that is no wish to cancel: whoever maps for the
+    effects of the calls alone never looks at it.
+    """
+
+    __slots__ = ("__weakref__", "_futures", "_values")
+
+    def __new__(cls, values: "Generator[Any]", futures: "Collection[Future[Any]]") -> "Results":
+        """The results that a generator gives, of futures that it takes away one by one."""
+        made = super().__new__(cls, values)
+        made._values = values
+        made._futures = futures
+        return made
+
+    _values: "Generator[Any]"
+    _futures: "Collection[Future[Any]]"
+
+    def close(self) -> None:
+        """Cancel what has not begun, and end the iteration."""
+        self._values.close()
+        cancel_all(self._futures)
+
+
 def results(futures: "deque[Future[Any]]", deadline_s: float | None, chunked: bool) -> "Iterator[Any]":
-    """Yield the results in order; cancel the rest when that ends early, in whatever way.
+    """The results in order; the rest is cancelled when that ends early, in whatever way.
 
     Args:
         futures: the calls, all submitted.
         deadline_s: on the monotonic clock, in seconds.
         chunked: each future gives the results of a chunk.
     """
+    return Results(_in_order(futures, deadline_s, chunked), futures)
+
+
+def _in_order(futures: "deque[Future[Any]]", deadline_s: float | None, chunked: bool) -> "Generator[Any]":
     try:
         while futures:
             if chunked:

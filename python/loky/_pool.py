@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._options import TaskOptions
+    from ._statistics import PoolStatistics
 
 _TRANSIENT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN))
 """Errors of a shortage that may end: workers are tried again after a while."""
@@ -86,6 +87,8 @@ class PoolLife:
         self._over = False
         self._submitting: list[None] = []
         self._warned_of_growth = False
+        self._unpicklable = 0
+        self._unpicklable_lock = threading.RLock()
         self._setup_error: BaseException | None = None
         self.on_task_failed: Callable[[object], None] | None = None
         self._broken_by: Mapping[str, Any] | None = None
@@ -166,6 +169,8 @@ class PoolLife:
                 else:
                     stream, buffers = self._encode(function, args, kwargs)
             except PicklingError as error:
+                with self._unpicklable_lock:
+                    self._unpicklable += 1
                 self._could_not_be_sent(future, error)
                 self._pool.want_workers()
             else:
@@ -308,6 +313,15 @@ class PoolLife:
             for facts in self._pool.stacks()
             for pid in (facts[1],)
         }
+
+    def statistics(self) -> "PoolStatistics":
+        """What the pool has done, and how it stands."""
+        from . import _statistics
+
+        counts = None if self.inherited else self._pool.statistics()
+        if counts is None:
+            raise RuntimeError(_exceptions.IN_FORKED_CHILD)
+        return _statistics.from_counts(counts, self._unpicklable)
 
     def started(self, task: int) -> bool:
         """Whether a worker has begun the task."""
@@ -521,8 +535,10 @@ class PoolLife:
             _warn(_STOPPED_WITH_WORK)
 
     def _notice(self, kind: str, detail: object) -> None:
-        if kind != "worker_stopped":
-            return  # A delayed spawn is tried again; the statistics count it.
+        if kind == "spawn_delayed":
+            assert isinstance(detail, int)
+            _running.tell_delay(detail)
+            return
         if detail != "memory":
             _warn(_STOPPED_WITH_WORK)
         elif not self._warned_of_growth:

@@ -25,6 +25,16 @@ def under_heading(
     return f"Worker {index}, process {pid}, {doing}.\n{text or '(its stack cannot be had)'}"
 
 
+def tell_delay(errno: int) -> None:
+    """Log that workers cannot be started at the moment."""
+    import logging
+    import os
+
+    logging.getLogger("loky").warning(
+        "a worker process cannot be started (%s); it will be tried again, later each time", os.strerror(errno)
+    )
+
+
 def tell_slow(future: "Future[Any] | None", ran_s: float, pid: int, stack: str) -> None:
     """Log that a task takes longer than was thought."""
     import logging

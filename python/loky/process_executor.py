@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from ._base import Future
     from ._exceptions import BrokenProcessPool, TerminatedWorkerError
+    from ._statistics import PoolStatistics
 
     P = ParamSpec("P")
     T = TypeVar("T")
@@ -301,6 +302,22 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         life = self._life
         return {} if life is None or not life.begun else life.stacks()
 
+    def statistics(self) -> "PoolStatistics":
+        """What this executor has done so far, and how it stands now.
+
+        May be asked at any moment, also before the first task, of a broken executor and after
+        `shutdown`. Starts nothing and waits for nothing.
+
+        Raises:
+            RuntimeError: this process is a forked child of the one that owns the pool.
+        """
+        life = self._life
+        if life is None:
+            from ._statistics import PoolStatistics
+
+            return PoolStatistics()
+        return life.statistics()
+
     def warm_up(self) -> None:
         """Start the helper process that makes workers, in the background, before the first task."""
         # Nothing is known of the tasks to come: the helper is made fit for all of them.
@@ -354,8 +371,11 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         or `chunksize="auto"` the input is taken as results are, and may be endless: what is on its
         way is bounded in tasks and in bytes.
 
-        Closing the iterator, or an error in it, cancels the rest. A call that raises costs its own
-        result, not those before it in its chunk. Unknown keyword arguments are ignored, as in loky.
+        Closing the iterator (it has `close()`), an error in it, or dropping it half used cancels the
+        rest. One that was never asked for a result and is dropped lets its calls be executed.
+
+        A call that raises costs its own result, not those before it in its chunk. Unknown keyword
+        arguments are ignored, as in loky.
 
         Args:
             timeout: seconds from this call until the last result; then `TimeoutError`.

@@ -3,6 +3,7 @@
 import gc
 import itertools
 import weakref
+from pathlib import Path
 
 import pytest
 
@@ -129,6 +130,31 @@ def test_closing_the_iterator_cancels_what_has_not_begun(pool, gate):
     gate.open()
     assert eventually(lambda: not executor._pending_work_items)
     assert gate.nobody_begins()
+
+
+@pytest.mark.parametrize("sizes", [{}, {"chunksize": 2}, {"buffersize": 5}, {"ordered": False}])
+def test_closing_before_the_first_result_cancels_what_has_not_begun(pool, gate, sizes):
+    executor = pool(1)
+    results = executor.map(pass_gate, [gate.folder] * 10, **sizes)
+    gate.wait_begun()
+    results.close()
+    assert len(executor._pending_work_items) == 1
+    gate.open()
+    executor.shutdown()
+    # The other call of a chunk that had begun is no task of its own.
+    begun = 1 if "chunksize" in sizes else 0
+    if begun:
+        gate.wait_begun(begun)
+    assert gate.nobody_begins()
+    assert list(results) == []
+
+
+def test_a_map_whose_results_nobody_asks_for_is_executed(pool, tmp_path):
+    paths = [tmp_path / f"{number}" for number in range(20)]
+    with pool(2) as executor:
+        executor.map(Path.touch, paths)
+        gc.collect()
+    assert all(path.exists() for path in paths)
 
 
 def test_dropping_the_iterator_cancels_what_has_not_begun(pool, gate):

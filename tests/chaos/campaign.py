@@ -1,7 +1,8 @@
-"""A campaign: random tasks, sizes, cancels and resizes under random kills, judged from outside.
+"""A campaign: random tasks with random wishes, under random kills and shortages, judged from outside.
 
-`python -m tests.chaos.campaign --tasks 1000000 --seed 7`. The seed replays the plan (which task does
-what, what is done to the pool and when); the kernel's timing is its own.
+`python -m tests.chaos.campaign --tasks 1000000 --seed 7` runs it in segments, each with a pool and a
+seed of its own. A seed replays the plan: which task does what, what is asked for it, what is done to
+the pool and when. The kernel's timing is its own.
 """
 
 import argparse
@@ -9,27 +10,38 @@ import contextlib
 import json
 import os
 import random
-import resource
 import signal
+import sys
 import tempfile
 import time
 from collections import Counter, deque
-from concurrent.futures import CancelledError, Future
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import loky
-from loky.process_executor import BrokenProcessPool, TerminatedWorkerError
-from tests.chaos import work
+from tests.chaos import plan, work
+from tests.chaos.judge import Account, VerdictError
+from tests.chaos.plan import Planned
+from tests.chaos.scarcity import Scarcity
+from tests.support import census
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+__all__ = ["Campaign", "VerdictError", "run", "work"]
 
 OUTSTANDING_MAX = 400
-WAIT_S = 60.0
-DEATHS = ("exit", "null", "SIGKILL", "SIGSEGV", "SIGTERM", "SIGABRT")
-BLOWS = ("SIGKILL", "SIGTERM", "SIGSEGV", "stop", "zygote", "resize", "cancel", "files", "cancel")
-
-
-class VerdictError(AssertionError):
-    """A promise was broken."""
+SEGMENT_TASKS = 50_000
+LEFT_S = 10.0
+HISTORY_LEN = 12
+BLOWS = (
+    *("SIGKILL", "SIGTERM", "SIGSEGV", "SIGABRT", "stop"),
+    *("zygote SIGKILL", "zygote SIGSEGV", "zygote SIGTERM", "zygote stop"),
+    *("resize", "cancel", "cancel", "cancel by force", "cancel by force"),
+    *("files", "processes", "memory"),
+)
+_SHORTAGES = {"files": "descriptors", "processes": "processes", "memory": "memory"}
+_SHORTAGE_TASKS = 10
 
 
 class Campaign:
@@ -40,150 +52,128 @@ class Campaign:
         self.tasks = tasks
         self.ledger = str(ledger)
         self.workers = workers
-        self.pool = loky.ProcessPoolExecutor(max_workers=workers, on_crash="recover")
-        self.outstanding: deque[tuple[int, str, Future[Any]]] = deque()
+        self.scarcity = Scarcity()
+        self.account = Account()
         self.kinds: Counter[str] = Counter()
-        self.ends: Counter[str] = Counter()
         self.blows: Counter[str] = Counter()
-        self.files = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self.starved_until = 0
-        self.cancelled: set[int] = set()
-        self.died: set[int] = set()
-        self.answered: set[int] = set()
+        self.outstanding: deque[tuple[Planned, Future[Any]]] = deque()
+        self.options = self._options()
+        self.pool = loky.ProcessPoolExecutor(max_workers=workers, on_crash="recover", **self.options)
+        self.history: deque[str] = deque(maxlen=HISTORY_LEN)
+        self._scarce_until = 0
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            "launcher": "exec" if self.chance.random() < 0.2 else "zygote",
+            "timeout": self.chance.choice((None, None, 0.02)),
+            "max_tasks_per_child": self.chance.choice((None, None, 300)),
+            "capture_stderr": self.chance.random() < 0.3,
+            "memory_limit": self.chance.choice((None, None, "4G")),
+            "grace": 0.05,
+        }
 
     def run(self) -> None:
         """Submit everything while striking, then demand an end of each."""
-        with self.pool:
-            for number in range(1, self.tasks + 1):
-                self.submit(number)
-                if number >= self.starved_until:
-                    self.give_files_back()
-                if self.chance.random() < 1 / 150:
-                    self.strike(self.chance.choice(BLOWS), number)
-                if len(self.outstanding) >= OUTSTANDING_MAX:
-                    # A wait would outlast the shortage that the pool may be waiting for to end.
-                    self.give_files_back()
+        try:
+            with self.pool:
+                for number in range(1, self.tasks + 1):
+                    self._take_turn(number)
+                self.scarcity.end()
+                while self.outstanding:
                     self.settle()
-            self.give_files_back()
-            while self.outstanding:
-                self.settle()
-        self.judge_record()
+            self._judge_statistics()
+            self.account.judge_record(self.ledger, self.tasks)
+        except BaseException:
+            self.scarcity.end()
+            self.pool.shutdown(kill_workers=True)
+            raise
+        finally:
+            self.scarcity.close()
 
-    def submit(self, number: int) -> None:
-        """Plan and submit one task."""
-        dice = self.chance.random()
-        call: tuple[Any, ...]
-        if dice < 0.004:
-            kind, call = "die", (work.die, self.ledger, number, self.chance.choice(DEATHS))
-        elif dice < 0.006:
-            kind, call = "children", (work.leave_children, self.ledger, number)
-        elif dice < 0.03:
-            payload = bytes([number % 251]) * self.chance.choice((10, 70_000, 400_000, 2_000_000))
-            kind, call = "measure", (work.measure, self.ledger, number, payload)
-        elif dice < 0.05:
-            length = self.chance.choice((10, 70_000, 400_000, 2_000_000))
-            kind, call = "produce", (work.produce, self.ledger, number, length)
-        elif dice < 0.08:
-            kind, call = "refuse", (work.refuse, self.ledger, number)
-        elif dice < 0.085:
-            kind, call = "unpicklable", (work.unpicklable, self.ledger, number)
-        elif dice < 0.13:
-            kind, call = "nap", (work.nap, self.ledger, number, self.chance.random() * 0.01)
-        else:
-            kind, call = "double", (work.double, self.ledger, number)
-        self.kinds[kind] += 1
-        self.outstanding.append((number, kind, self.pool.submit(*call)))
+    def _take_turn(self, number: int) -> None:
+        self.submit(plan.any_task(self.chance, number))
+        if number >= self._scarce_until:
+            self.scarcity.end()
+        if self.chance.random() < 1 / 150:
+            self.strike(self.chance.choice(BLOWS), number)
+        if len(self.outstanding) >= OUTSTANDING_MAX:
+            # A wait would outlast the shortage that the pool may be waiting for to end.
+            self.scarcity.end()
+            self.settle()
 
-    def strike(self, blow: str, number: int) -> None:
-        """Do something to the pool."""
-        self.blows[blow] += 1
-        if blow == "cancel":
-            for victim, _, future in self.chance.sample(list(self.outstanding), len(self.outstanding) // 4):
-                if future.cancel():
-                    self.cancelled.add(victim)
-            return
-        if blow == "resize":
-            # It waits for the new size, which a shortage of files can make impossible.
-            self.give_files_back()
-            self.pool._life.resize(self.chance.randint(1, self.workers + 1))
-            return
-        if blow == "files":
-            resource.setrlimit(resource.RLIMIT_NOFILE, (3, self.files[1]))
-            self.starved_until = number + 10
-            return
-        victims = list(self.pool._processes)
-        if blow == "zygote":
-            victims = zygotes()
-        if victims:
-            hit(self.chance.choice(victims), blow)
-
-    def give_files_back(self) -> None:
-        """End a shortage of descriptors."""
-        resource.setrlimit(resource.RLIMIT_NOFILE, self.files)
+    def submit(self, planned: Planned) -> None:
+        """Submit one task."""
+        self.kinds[planned.kind] += 1
+        function, arguments = planned.call
+        target = self.pool.options(**planned.options) if planned.options else self.pool
+        future = target.submit(function, self.ledger, planned.number, *arguments)
+        self.outstanding.append((planned, future))
 
     def settle(self) -> None:
         """Demand the end of the oldest task, and judge it."""
-        number, kind, future = self.outstanding.popleft()
-        end = self.end_of(number, kind, future)
-        self.ends[end] += 1
+        self.account.settle(*self.outstanding.popleft())
 
-    def end_of(self, number: int, kind: str, future: "Future[Any]") -> str:
-        """How a task ended; what must not be is a `VerdictError`."""
-        try:
-            value = future.result(timeout=WAIT_S)
-        except CancelledError:
-            if number not in self.cancelled:
-                raise VerdictError(f"task {number} is cancelled by nobody") from None
-            return "cancelled"
-        except TerminatedWorkerError as error:
-            if error.report is None or not error.report.started:
-                raise VerdictError(f"task {number} is blamed and had not begun: {error}") from error
-            self.died.add(number)
-            return "died"
-        except BrokenProcessPool as error:
-            raise VerdictError(f"the pool broke: {error}") from error
-        except TimeoutError as error:
-            raise VerdictError(f"task {number} ({kind}) has no end after {WAIT_S} s") from error
-        except ValueError as error:
-            expected = kind == "refuse" and error.args == (number,)
-        except TypeError:
-            expected = kind == "unpicklable"
-        except OSError as error:
-            if self.blows["files"] == 0:
-                raise VerdictError(f"task {number} lacks a resource: {error}") from error
-            return "lacks files"
+    def strike(self, blow: str, number: int) -> None:
+        """Do something to the pool."""
+        dice = self.chance.random()
+        if blow.startswith("cancel"):
+            self._cancel(by_force="force" in blow)
+        elif blow == "resize":
+            # It waits for the new size, which a shortage can make impossible.
+            self.scarcity.end()
+            self.pool._life.resize(1 + int(dice * (self.workers + 1)))
+        elif blow in _SHORTAGES:
+            if blow == "processes" and not self.scarcity.can_limit_processes:
+                return
+            self._make_scarce(blow, dice)
+            self._scarce_until = number + _SHORTAGE_TASKS
         else:
-            expected = value == (bytes([number % 251]) * len(value) if kind == "produce" else 2 * number)
-        if not expected or number in self.cancelled:
-            raise VerdictError(f"task {number} ({kind}) ended as it must not")
-        self.answered.add(number)
-        return "answered"
+            who, _, what = blow.rpartition(" ")
+            victims = zygotes() if who else list(self.pool._processes)
+            if not victims:
+                return
+            victim = victims[int(dice * len(victims))]
+            if what == "stop":
+                self.scarcity.stop(victim)
+                self._scarce_until = number + _SHORTAGE_TASKS
+            else:
+                hit(victim, what)
+        self.blows[blow] += 1
+        self.history.append(f"{blow} at task {number}")
 
-    def judge_record(self) -> None:
-        """Compare what became of the tasks with what they themselves recorded."""
-        record = Path(self.ledger).read_bytes()
-        starts = Counter(number for number, _ in work.RECORD.iter_unpack(record))
-        again = [number for number, count in starts.items() if count > 1]
-        if again:
-            raise VerdictError(f"began more than once: {again[:10]}")
-        ghosts = self.cancelled & starts.keys()
-        if ghosts:
-            raise VerdictError(f"began although cancelled: {sorted(ghosts)[:10]}")
-        silent = self.answered - starts.keys()
-        if silent:
-            raise VerdictError(f"answered and never began: {sorted(silent)[:10]}")
-        if sum(self.ends.values()) != self.tasks:
-            raise VerdictError(f"{sum(self.ends.values())} ends of {self.tasks} tasks")
+    def _make_scarce(self, blow: str, dice: float) -> None:
+        self.account.scarce(_SHORTAGES[blow])
+        if blow == "files":
+            self.scarcity.files()
+        elif blow == "processes":
+            self.scarcity.processes()
+        else:
+            victims = list(self.pool._processes)
+            if victims:
+                self.scarcity.memory(victims[int(dice * len(victims))])
+
+    def _cancel(self, by_force: bool) -> None:
+        if by_force:
+            # The oldest are those that run.
+            victims = list(self.outstanding)[:20]
+            victims = self.chance.sample(victims, min(3, len(victims)))
+        else:
+            victims = self.chance.sample(list(self.outstanding), len(self.outstanding) // 4)
+        for planned, future in victims:
+            granted = future.cancel(force=True, grace=0.05) if by_force else future.cancel()
+            self.account.cancelled(planned.number, granted, by_force, time.monotonic_ns())
+
+    def _judge_statistics(self) -> None:
+        seen = self.pool.statistics()
+        over = seen.tasks_finished + seen.tasks_failed + seen.tasks_cancelled
+        if (seen.tasks_submitted, over, seen.workers_alive) != (self.tasks, self.tasks, 0):
+            raise VerdictError(f"the pool miscounts {self.tasks} tasks: {seen}")
 
 
 def hit(pid: int, blow: str) -> None:
     """Send a signal; a victim that is gone by now is no target any more."""
     with contextlib.suppress(ProcessLookupError):
-        if blow == "stop":
-            os.kill(pid, signal.SIGSTOP)
-            os.kill(pid, signal.SIGCONT)
-        else:
-            os.kill(pid, signal.SIGKILL if blow == "zygote" else getattr(signal, blow))
+        os.kill(pid, getattr(signal, blow))
 
 
 def zygotes() -> list[int]:
@@ -198,32 +188,81 @@ def zygotes() -> list[int]:
 
 
 def run(seed: int, tasks: int) -> dict[str, Any]:
-    """Run one campaign; its figures. A broken promise raises, with the seed in the message."""
-    began = time.monotonic()
+    """Run one segment; its figures. A broken promise raises, with the seed in the message."""
+    began_s = time.monotonic()
+    census.adopt_marks()
+    before = census.take()
     with tempfile.TemporaryDirectory() as folder:
         campaign = Campaign(seed, tasks, Path(folder) / "starts")
         try:
             campaign.run()
-        except VerdictError as error:
-            campaign.pool.shutdown(kill_workers=True)
-            raise VerdictError(f"seed {seed}, {tasks} tasks: {error}") from error
-    return {
-        "seed": seed,
+        except Exception as error:
+            raise VerdictError(
+                f"seed {seed}, {tasks} tasks, {campaign.options}: {error!r}; {list(campaign.history)}"
+            ) from error
+    figures = {
         "tasks": tasks,
-        "seconds": round(time.monotonic() - began, 1),
+        "executions": campaign.account.executions,
+        "workers": campaign.pool.statistics().workers_started,
         "kinds": dict(campaign.kinds),
-        "ends": dict(campaign.ends),
+        "ends": dict(campaign.account.ends),
         "blows": dict(campaign.blows),
     }
+    del campaign
+    left = census.settle(before, LEFT_S)
+    strays = [line for line in left if work.CHILD in line]
+    if len(left) > len(strays) or (strays and not any("zygote" in blow for blow in figures["blows"])):
+        raise VerdictError(f"seed {seed}, {tasks} tasks: left behind: {left}")
+    end_strays(strays)
+    return {**figures, "strays": len(strays), "seconds": round(time.monotonic() - began_s, 1)}
+
+
+def end_strays(lines: list[str]) -> None:
+    """Kill what tasks had started and nobody ended: their worker and its zygote were killed at once.
+
+    That is the one gap which `crates/worker/README.md` leaves open; the figures say how often it was met.
+    """
+    for line in lines:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(line.split()[1]), signal.SIGKILL)
+
+
+def _add(total: dict[str, Any], figures: dict[str, Any]) -> None:
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            _add(total.setdefault(name, {}), value)
+        else:
+            total[name] = round(total.get(name, 0) + value, 1)
 
 
 def main() -> None:
-    """Run as a program."""
+    """Run as a program; every segment is told when it is over, the sum at the end."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1, help="of the first segment; each further has the next")
     parser.add_argument("--tasks", type=int, default=100_000)
+    parser.add_argument("--segment", type=int, default=SEGMENT_TASKS, help="tasks of one pool")
+    parser.add_argument("--results", type=Path, help="a file for the sum so far, after each segment")
     arguments = parser.parse_args()
-    print(json.dumps(run(arguments.seed, arguments.tasks), indent=2))
+    with tempfile.TemporaryDirectory(prefix="loky-chaos-") as folder:
+        # The census looks at the folder for temporary files, which others use as well.
+        tempfile.tempdir = os.environ["TMPDIR"] = folder
+        _campaign(arguments)
+
+
+def _campaign(arguments: argparse.Namespace) -> None:
+    total: dict[str, Any] = {}
+    text = ""
+    left, seed = arguments.tasks, arguments.seed
+    while left > 0:
+        tasks = min(left, arguments.segment)
+        figures = run(seed, tasks)
+        print(f"seed {seed}: {tasks} tasks in {figures['seconds']} s", file=sys.stderr, flush=True)
+        _add(total, figures)
+        left, seed = left - tasks, seed + 1
+        text = json.dumps({**total, "seeds": [arguments.seed, seed - 1], "violations": 0}, indent=2) + "\n"
+        if arguments.results is not None:
+            arguments.results.write_text(text, encoding="utf-8")
+    print(text, end="")
 
 
 if __name__ == "__main__":

@@ -66,6 +66,19 @@ def _make(mount: Path, version: int, limit_bytes: int) -> MemoryGroup:
     return MemoryGroup(folder, mount, version)
 
 
+def reason_against() -> str:
+    """Why no memory cgroup can be made here; empty where one can."""
+    reasons = []
+    for mount, version in _places():
+        try:
+            _make(mount, version, 2**40).folder.rmdir()
+        except OSError as error:
+            reasons.append(f"{mount}: {error}")
+        else:
+            return ""
+    return "no memory cgroup can be made here: " + ("; ".join(reasons) or "none is mounted")
+
+
 @contextlib.contextmanager
 def memory_group(limit_bytes: int) -> Iterator[MemoryGroup]:
     """A group with this limit. Where none can be made the test is skipped, and says so aloud."""

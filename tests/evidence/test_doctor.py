@@ -2,9 +2,12 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
+from tests.faults.refusal import forks_refused
 from tests.support import programs
 
 TRIALS = [
@@ -92,3 +95,20 @@ def test_a_wrong_command_line_has_a_status_of_its_own(arguments):
     result = programs.run("-m", "loky", *arguments)
     assert result.status == 2
     assert "usage: python -m loky" in result.errors
+
+
+def test_a_limit_on_processes_is_told_with_how_often_it_was_met():
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a cgroup with a limit on processes")
+    command = ["sh", "-c", 'read go; exec "$@"', "sh", sys.executable, "-m", "loky", "doctor"]
+    process = subprocess.Popen(
+        [*command, "--json", "--no-self-test"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        with forks_refused(process.pid, room=40):
+            output, _ = process.communicate("go\n", timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    found = json.loads(output)["processes"]["cgroup_processes"]
+    assert found == 41

@@ -66,6 +66,15 @@ CASES = {
         "or whose pages cannot be had",
     ),
     "sigsys": killed("SIGSYS", 31, "a filter of system calls (seccomp) refused call number 59"),
+    "sigsys_without_a_word": killed(
+        "SIGSYS", 31, "a filter of system calls (seccomp) ended it without a word"
+    ),
+    "stack_overflow_in_a_thread": killed(
+        "SIGSEGV",
+        11,
+        "no handler of faults could run: the stack of that thread was full, or the task had replaced them",
+    ),
+    "abort_from_elsewhere": killed("SIGABRT", 6, "SIGABRT was sent by process 815"),
     "abort": killed(
         "SIGABRT",
         6,
@@ -95,12 +104,17 @@ CASES = {
         stderr_tail="ModuleNotFoundError: No module named 'numpy'\n",
     ),
     "killed_by_request": killed("SIGTERM", 15, cause="killed"),
+    "killed_by_request_at_once": killed("SIGKILL", 9, cause="killed"),
+    "late_start": killed("SIGKILL", 9, cause="start_timeout", started=False, attempt=0),
+    "poison": killed(
+        "SIGSEGV", 11, cause="signal", attempt=3, history=[{**FACTS, **killed("SIGSEGV", 11)}] * 2
+    ),
     "timeout": killed("SIGKILL", 9, cause="timeout", python_stack=STACK),
     "memory_limit": killed(
         "SIGKILL", 9, "it had 600 MiB resident, and its limit was 512 MiB", cause="memory_limit"
     ),
     "cancelled": killed("SIGKILL", 9, cause="cancelled"),
-    "protocol": {"cause": "protocol"},
+    "protocol": killed("SIGKILL", 9, cause="protocol"),
     "zygote": {"cause": "zygote", "evidence": ["the process that starts the workers was ended by SIGSEGV"]},
 }
 BROKEN = {
@@ -111,6 +125,11 @@ BROKEN = {
     },
     "broken_restart_budget": {"why": "restart_budget", "report": {**FACTS, **CASES["exit_while_starting"]}},
     "broken_spawn": {"why": "spawn", "errno": 11},
+    "broken_initializer": {"why": "initializer"},
+}
+TIMED_OUT = {
+    "timed_out_and_let_go": {"python_stack": STACK},
+    "timed_out_and_killed": killed("SIGKILL", 9, python_stack=STACK),
 }
 
 
@@ -133,8 +152,29 @@ def test_the_text_of_a_broken_pool(name):
     compare(name, f"{error}{cause}")
 
 
+@pytest.mark.parametrize("name", TIMED_OUT)
+def test_the_text_of_a_task_that_ran_for_too_long(name):
+    facts = {**FACTS, "cause": "timeout", **TIMED_OUT[name]}
+    compare(name, str(_exceptions.timed_out(facts, "fit", 0.5)))
+
+
+def test_the_text_of_a_task_that_waited_for_too_long():
+    compare("expired", str(_exceptions.expired(2.004, "fit", 2.0)))
+
+
 def test_every_file_has_its_case():
-    assert {file.stem for file in FOLDER.glob("*.txt")} == {*CASES, *BROKEN}
+    assert {file.stem for file in FOLDER.glob("*.txt")} == {*CASES, *BROKEN, *TIMED_OUT, "expired"}
+
+
+def test_no_two_ends_look_alike():
+    firsts = [compare_key(name) for name in CASES]
+    assert len(set(firsts)) == len(firsts)
+
+
+def compare_key(name):
+    """A text without what only says which process and task it is about."""
+    text = (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
+    return "\n".join(line for line in text.splitlines() if not line.startswith("Evidence: "))
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if CASES[name].get("exitcode") is not None])

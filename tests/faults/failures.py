@@ -98,6 +98,12 @@ NO_PROCESS_FOR_A_WHILE = Failure(
     recover=Others.UNTOUCHED,
     breaks=Others.UNTOUCHED,
 )
+FORK_REFUSED = Failure(
+    what="a task forks until the kernel refuses (`EAGAIN`)",
+    future="the error of its own fork, `BlockingIOError`; its children end with the worker",
+    recover=Others.UNTOUCHED,
+    breaks=Others.UNTOUCHED,
+)
 NO_DESCRIPTOR = Failure(
     what="the table of descriptors is full, here or in the worker",
     future="`OSError` (`EMFILE`), if its data needed one",
@@ -107,6 +113,84 @@ NO_DESCRIPTOR = Failure(
 NO_MEMORY = Failure(
     what="the worker may have no more memory (`RLIMIT_AS`)",
     future="`MemoryError`, or `OSError` (`ENOMEM`) where its data did not fit",
+    recover=Others.UNTOUCHED,
+    breaks=Others.UNTOUCHED,
+)
+TIMEOUT_LETS_GO = Failure(
+    what="the task runs for longer than its `timeout`, and an interrupt ends it",
+    future="`TaskTimeoutError` with a report; the stack in which it was",
+    recover=Others.UNTOUCHED,
+    breaks=Others.UNTOUCHED,
+)
+TIMEOUT_HOLDS_ON = Failure(
+    what="the task runs for longer than its `timeout`, and does not let go",
+    future="`TaskTimeoutError` with a report; the stack in which it was",
+    recover=Others.REPLACED,
+    breaks=Others.REPLACED,
+)
+QUEUE_TIMEOUT = Failure(
+    what="the task has not begun within its `queue_timeout`",
+    future="`TaskTimeoutError`; it never runs",
+    recover=Others.UNTOUCHED,
+    breaks=Others.UNTOUCHED,
+)
+START_TIMEOUT = Failure(
+    what="a worker is not ready within `start_timeout`",
+    future="nobody is blamed; `BrokenProcessPool` if that happens again and again",
+    recover=Others.UNTOUCHED,
+    breaks=Others.BROKEN,
+)
+MEMORY_LIMIT = Failure(
+    what="the task passes its `memory_limit`",
+    future="`TerminatedWorkerError`, cause `memory_limit`",
+    recover=Others.REPLACED,
+    breaks=Others.REPLACED,
+)
+SOFT_MEMORY_LIMIT = Failure(
+    what="the task passes its `soft_memory_limit`",
+    future="`MemoryError`, raised in the task",
+    recover=Others.UNTOUCHED,
+    breaks=Others.UNTOUCHED,
+)
+POISON = Failure(
+    what="a task with `retries` ends its worker each time",
+    future="`TerminatedWorkerError`, with the reports of all attempts; with `break`, of the first",
+    recover=Others.REPLACED,
+    breaks=Others.BROKEN,
+)
+RETRIED = Failure(
+    what="a task with `retries` ends its worker, and does not the next time",
+    future="its value; with `break`, `TerminatedWorkerError`",
+    recover=Others.REPLACED,
+    breaks=Others.BROKEN,
+)
+RETRIED_ON = Failure(
+    what="a task raises an exception that its `retry_on` names",
+    future="the outcome of its last attempt",
+    recover=Others.UNTOUCHED,
+    breaks=Others.UNTOUCHED,
+)
+CANCELLED = Failure(
+    what="a task that has not begun is cancelled, by force or not",
+    future="`CancelledError`; it never runs",
+    recover=Others.UNTOUCHED,
+    breaks=Others.UNTOUCHED,
+)
+FORCED_LETS_GO = Failure(
+    what="a running task is cancelled by force, and an interrupt ends it",
+    future="`CancelledError`, at once",
+    recover=Others.UNTOUCHED,
+    breaks=Others.UNTOUCHED,
+)
+FORCED_HOLDS_ON = Failure(
+    what="a running task is cancelled by force, and does not let go",
+    future="`CancelledError`, at once",
+    recover=Others.REPLACED,
+    breaks=Others.REPLACED,
+)
+SLOW = Failure(
+    what="the task runs for longer than its `slow_after`",
+    future="its value; the logger `loky` has told where it was",
     recover=Others.UNTOUCHED,
     breaks=Others.UNTOUCHED,
 )
@@ -158,8 +242,22 @@ FAILURES = (
     ZYGOTE,
     NO_PROCESS,
     NO_PROCESS_FOR_A_WHILE,
+    FORK_REFUSED,
     NO_DESCRIPTOR,
     NO_MEMORY,
+    TIMEOUT_LETS_GO,
+    TIMEOUT_HOLDS_ON,
+    QUEUE_TIMEOUT,
+    START_TIMEOUT,
+    MEMORY_LIMIT,
+    SOFT_MEMORY_LIMIT,
+    POISON,
+    RETRIED,
+    RETRIED_ON,
+    CANCELLED,
+    FORCED_LETS_GO,
+    FORCED_HOLDS_ON,
+    SLOW,
     KILLED_BY_SHUTDOWN,
     AFTER_SHUTDOWN,
     FORKED_PARENT,

@@ -8,12 +8,16 @@ that, the limit of the user is set, for that process alone.
 import contextlib
 import os
 import resource
+import select
+import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+_END_S = 10.0
 # The pids controller of the first and of the second version of cgroups.
 _ROOTS = (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup"))
 
@@ -32,10 +36,13 @@ class Refusal:
 
 
 @contextlib.contextmanager
-def forks_refused(pid: int) -> Iterator[Refusal]:
-    """No fork of this process succeeds until the block ends."""
+def forks_refused(pid: int, room: int = 0) -> Iterator[Refusal]:
+    """This process, and those below it, can make `room` more until the block ends.
+
+    Who is not root has no room: the limit that there is counts all processes of the user.
+    """
     if os.geteuid() == 0:
-        with _in_cgroup(pid) as refusal:
+        with _in_cgroup(pid, room) as refusal:
             yield refusal
         return
     soft, hard = resource.prlimit(pid, resource.RLIMIT_NPROC)
@@ -47,16 +54,16 @@ def forks_refused(pid: int) -> Iterator[Refusal]:
 
 
 @contextlib.contextmanager
-def _in_cgroup(pid: int) -> Iterator[Refusal]:
+def _in_cgroup(pid: int, room: int) -> Iterator[Refusal]:
     root = next((root for root in _ROOTS if _has_pids(root)), None)
     if root is None:
         pytest.skip("root is bound by no limit on processes, and there is no pids controller here")
-    group = root / f"loky-tests-{os.getpid()}"
+    group = root / f"loky-tests-{uuid.uuid4().hex[:12]}"
     group.mkdir()
     try:
         home = _group_of(pid, root)
         (group / "cgroup.procs").write_text(str(pid))
-        (group / "pids.max").write_text("1")
+        (group / "pids.max").write_text(str(1 + room))
         yield Refusal(group / "pids.events")
         (group / "pids.max").write_text("max")
         with contextlib.suppress(ProcessLookupError):
@@ -66,7 +73,21 @@ def _in_cgroup(pid: int) -> Iterator[Refusal]:
             with contextlib.suppress(ProcessLookupError):
                 (home / "cgroup.procs").write_text(member)
     finally:
-        group.rmdir()
+        _remove(group)
+
+
+def _remove(group: Path) -> None:
+    """Remove a group as soon as the last of its processes that is coming to its end has been waited for."""
+    deadline_s = time.monotonic() + _END_S
+    while True:
+        try:
+            group.rmdir()
+        except OSError:
+            if time.monotonic() > deadline_s:
+                raise
+            select.poll().poll(2)
+        else:
+            return
 
 
 def _has_pids(root: Path) -> bool:

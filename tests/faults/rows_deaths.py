@@ -166,7 +166,9 @@ def _was_answered_first(stage: Stage) -> None:
     stage.died(stage.watch(stage.news("answered")), signal.SIGKILL)
 
 
-_PROTOCOL = terminated("protocol", "bytes that are no message")
+_PROTOCOL = terminated(
+    "protocol", "bytes that are no message", "{SIGKILL(-9)}", signal="SIGKILL", exitcode=-9
+)
 _INTERRUPTED_FRAME = struct.pack("<IBBHQII", 100, 17, 0, 0, 1, 1, 0) + bytes(30)
 """A frame of an answer whose body should have 100 bytes, and has fewer."""
 

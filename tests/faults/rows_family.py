@@ -8,12 +8,14 @@ from typing import Any
 
 from loky import BrokenProcessPool, ProcessPoolExecutor, TerminatedWorkerError
 from tests.faults import failures, parents, tasks, values
+from tests.faults.listening import listening
 from tests.faults.refusal import forks_refused
 from tests.faults.rows_deaths import terminated
 from tests.faults.stage import Stage
 from tests.faults.table import Gives, Others, Raises, Row
 
 IDLE_S = 0.2
+_BOMB_LEN = 5
 
 _WITH_ZYGOTE = terminated("zygote", "the process that starts the workers died", signal=None, exitcode=None)
 _BROKEN_BY_ZYGOTE = Raises(kind=TerminatedWorkerError, report={"cause": "zygote", "started": False})
@@ -119,6 +121,63 @@ def _refuse_forks(lifted: bool) -> Any:
         return submitted
 
     return provoke
+
+
+def _bomb(function: Any) -> Any:
+    """A task forks until it is refused, while others run and wait."""
+
+    def provoke(stage: Stage) -> Any:
+        cue, refused = stage.gate("cue"), stage.gate("refused")
+        future = stage.submit(tasks.do, str(stage.folder), cue, function, str(stage.folder), refused)
+        stage.victim = stage.watch(stage.news("began"))
+        stage.fill_queue()
+        room = _BOMB_LEN if os.geteuid() == 0 else 0
+        with forks_refused(stage.victim.pid, room) as refusal:
+            stage.open(cue)
+            stage.notes["children"] = [stage.watch(stage.news("child")) for _ in range(room)]
+            stage.open(refused)
+            stage.outcome(future)
+            stage.notes["refused"] = refusal.count()
+        return future
+
+    return provoke
+
+
+def _fork_was_refused(stage: Stage) -> None:
+    assert stage.notes["refused"] > 0
+    assert not stage.victim.gone(0)
+
+
+def _bomb_is_gone(stage: Stage) -> None:
+    assert stage.notes["refused"] > 0
+    stage.died(stage.victim, signal.SIGKILL)
+    for child in stage.notes["children"]:
+        stage.died(child, signal.SIGKILL)
+
+
+def _kill_without_replacement(stage: Stage) -> Any:
+    """A worker dies when no other can be made; after a while one can."""
+    stage.victim = stage.idle
+    stage.notes["told"] = stage.until_the_end(listening()).told
+    with forks_refused(stage.zygote.pid) as refusal:
+        stage.kill(stage.victim)
+        if stage.mode == "recover":
+            stage.until(lambda: stage.statistic("spawns_failed") >= 3)
+            stage.notes["refused"] = refusal.count()
+            stage.fill_queue()
+            assert not any(future.done() for future in stage.waiting), "there is no worker for them"
+    return None
+
+
+def _was_replaced_later(stage: Stage) -> None:
+    stage.died(stage.victim, signal.SIGKILL)
+    if stage.mode == "break":
+        stage.until(lambda: stage.executor._flags.broken is not None)
+        return
+    assert stage.notes["refused"] >= 3
+    assert stage.executor.statistics().starts_failed >= 3
+    (told,) = stage.notes["told"]
+    assert told.startswith(f"a worker process cannot be started ({os.strerror(errno.EAGAIN)})")
 
 
 def _forks_were_refused(stage: Stage) -> None:
@@ -259,6 +318,35 @@ STARTS = [
     ),
 ]
 
+SHORTAGES = [
+    Row(
+        name="a-task-forks-until-it-is-refused",
+        failure=failures.FORK_REFUSED,
+        provoke=_bomb(tasks.fork_until_refused),
+        gets=Raises(
+            kind=BlockingIOError,
+            text=(os.strerror(errno.EAGAIN),),
+            cause=("in fork_until_refused",),
+            fields={"errno": errno.EAGAIN},
+        ),
+        proof=_fork_was_refused,
+    ),
+    Row(
+        name="a-task-forks-until-it-is-refused-and-dies-of-that",
+        failure=failures.DIED_RUNNING,
+        provoke=_bomb(tasks.fork_until_refused_and_die),
+        gets=terminated("signal", "{SIGKILL(-9)}", signal="SIGKILL", exitcode=-9),
+        proof=_bomb_is_gone,
+    ),
+    Row(
+        name="a-worker-dies-when-no-other-can-be-made",
+        failure=failures.DIED_IDLE,
+        provoke=_kill_without_replacement,
+        gets=None,
+        proof=_was_replaced_later,
+    ),
+]
+
 PARENTS = [
     Row(
         name=f"the-parent-{how}",
@@ -271,4 +359,4 @@ PARENTS = [
     for how in parents.WAYS
 ]
 
-ROWS = [*ZYGOTES, *STARTS, *PARENTS]
+ROWS = [*ZYGOTES, *STARTS, *SHORTAGES, *PARENTS]

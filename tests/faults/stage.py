@@ -14,7 +14,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any
 
@@ -111,14 +111,15 @@ class Stage:
             self._executor = ProcessPoolExecutor(2, on_crash=self.mode, launcher=self.launcher, **options)
         return self._executor
 
-    def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
-        """Submit a task of the row."""
-        return self.executor.submit(function, *args)
+    def submit(self, function: Callable[..., Any], *args: Any, **wishes: Any) -> Future[Any]:
+        """Submit a task of the row, with options if there are any."""
+        target = self.executor.options(**wishes) if wishes else self.executor
+        return target.submit(function, *args)
 
-    def perform(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+    def perform(self, function: Callable[..., Any], *args: Any, **wishes: Any) -> Future[Any]:
         """Submit a task; when it has begun and others wait behind it, give it its cue."""
         cue = self.gate(f"cue{len(self._gates)}")
-        future = self.submit(tasks.do, str(self.folder), cue, function, *args)
+        future = self.submit(tasks.do, str(self.folder), cue, function, *args, **wishes)
         self.victim = self.watch(self.news("began"))
         if self.running is not None:
             self.fill_queue()
@@ -267,8 +268,15 @@ class Stage:
 
     def outcome(self, future: Future[Any]) -> tuple[BaseException | None, Any]:
         """Wait for a future; its exception, or None and its value."""
-        error = future.exception(WAIT_S)
+        try:
+            error = future.exception(WAIT_S)
+        except CancelledError as cancelled:
+            return cancelled, None
         return error, None if error is not None else future.result(0)
+
+    def until_the_end(self, manager: contextlib.AbstractContextManager[Any]) -> Any:
+        """Enter something that is left when the pool has ended."""
+        return self._closing.enter_context(manager)
 
     def check_living(self, replaced: bool, renewed: bool = False) -> None:
         """The others give their values, and the same executor goes on with two workers."""

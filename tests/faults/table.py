@@ -119,6 +119,7 @@ class Row:
         crowd: other tasks run and wait while it happens.
         alone: it is done in an interpreter of its own, because it changes or ends that.
         others: overrides what the line of the page says, by mode; with the reason in the row's text.
+        lacking: says what this machine lacks for the row, which is skipped then; empty if nothing.
     """
 
     name: str
@@ -132,6 +133,7 @@ class Row:
     crowd: bool = True
     alone: bool = False
     others: Mapping[str, Others] = field(default_factory=dict)
+    lacking: Callable[[], str] = str
 
     def outcome(self, mode: str) -> Raises | Gives | None:
         """What the future gets in this mode."""

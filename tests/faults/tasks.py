@@ -1,6 +1,7 @@
 """What the workers are asked to do. Imported by name in them; each tells what it has done before it
 does something that nobody survives."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -111,3 +112,98 @@ def interrupt_oneself() -> None:
 
 def leave(status: object) -> NoReturn:
     sys.exit(status)  # type: ignore[arg-type]
+
+
+def run(folder: str) -> int:
+    """Record a run of this task where no death takes it away; which one it is, from 1."""
+    with open(Path(folder, "runs"), "ab", buffering=0) as file:
+        file.write(b".")
+    return runs(folder)
+
+
+def runs(folder: str) -> int:
+    """How often `run` was called."""
+    with contextlib.suppress(FileNotFoundError):
+        return Path(folder, "runs").stat().st_size
+    return 0
+
+
+def die_until(folder: str, times: int) -> int:
+    """End the worker so many times."""
+    number = run(folder)
+    if number <= times:
+        die_by(signal.SIGKILL)
+    return number
+
+
+def raise_until(folder: str, times: int) -> int:
+    """Raise so many times."""
+    number = run(folder)
+    if number <= times:
+        raise ConnectionError(f"run {number}")
+    return number
+
+
+def late_until(folder: str, times: int) -> int:
+    """Wait for ever so many times, where an interrupt is seen."""
+    number = run(folder)
+    if number <= times:
+        wait_for_ever()
+    return number
+
+
+def hold_the_lock_until(folder: str, times: int) -> int:
+    """Hold the interpreter's lock so many times."""
+    number = run(folder)
+    if number <= times:
+        hold_the_lock()
+    return number
+
+
+def hold_the_lock() -> int:
+    """Native code that never lets go of the interpreter's lock."""
+    return sum(range(10**15))
+
+
+def ignore_interrupts() -> NoReturn:
+    while True:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pause()
+
+
+def swell(mebibytes: int) -> NoReturn:
+    """Take memory, all of it touched, and keep it."""
+    kept = [bytearray(b"x") * 2**20 for _ in range(mebibytes)]
+    wait_for_ever()
+    assert kept
+
+
+def swell_in_child(mebibytes: int) -> NoReturn:
+    if os.fork() == 0:
+        swell(mebibytes)
+    wait_for_ever()
+
+
+def start_late(folder: str, starts: int) -> None:
+    """An initializer: the first `starts` workers never get ready."""
+    if run(folder) <= starts:
+        tell(folder, "late")
+        wait_for_ever()
+
+
+def fork_until_refused(folder: str, gate: str) -> NoReturn:
+    """Make children that wait, until the kernel refuses; that is told once the gate is open."""
+    try:
+        while True:
+            if os.fork() == 0:
+                tell(folder, "child")
+                wait_for_ever()
+    finally:
+        pass_gate(folder, gate)
+
+
+def fork_until_refused_and_die(folder: str, gate: str) -> None:
+    try:
+        fork_until_refused(folder, gate)
+    except BlockingIOError:
+        die_by(signal.SIGKILL)

@@ -13,25 +13,30 @@ from tests.options import jobs
 from tests.support import tasks
 from tests.support.gates import pass_gate
 
+ROUNDS = 3
+"""A busy machine only adds to what is measured, so the best of so many rounds is compared."""
 
-def test_a_task_that_holds_the_interpreters_lock_ends_within_its_time(pool, gate):
-    """Of the issue: within 1.5 s of a deadline of 1 s, and another can run 100 ms later."""
+
+def test_a_task_that_holds_the_interpreters_lock_ends_within_its_time(pool):
+    """The promise: over within 1.5 s where the deadline is 1 s, and another task begins 100 ms later."""
     executor = pool(1)
     executor.submit(tasks.identity, 0).result()
-    began_s = time.monotonic()
-    future = executor.options(timeout=1).submit(jobs.hold_the_lock)
-    with pytest.raises(TaskTimeoutError) as caught:
-        future.result()
-    ended_s = time.monotonic()
-    executor.submit(tasks.identity, 1).result()
-    back_s = time.monotonic()
-    report = caught.value.report
-    assert (report.cause, report.started, report.signal) == ("timeout", True, "SIGKILL")
-    assert "hold_the_lock" in report.python_stack
-    assert report.runtime_s > 0.9
-    # Generous to a machine that does other things as well; the figures are measured in benches.
-    assert ended_s - began_s < 3
-    assert back_s - ended_s < 2
+    runtimes_s, gaps_s, told_s = [], [], []
+    for _ in range(ROUNDS):
+        future = executor.options(timeout=1).submit(jobs.hold_the_lock)
+        future.add_done_callback(lambda _: told_s.append(time.monotonic()))
+        following = executor.submit(time.monotonic)
+        with pytest.raises(TaskTimeoutError) as caught:
+            future.result()
+        gaps_s.append(following.result() - told_s[-1])
+        report = caught.value.report
+        assert (report.cause, report.started, report.signal) == ("timeout", True, "SIGKILL")
+        assert "hold_the_lock" in report.python_stack
+        # By the engine's own clock, from the start to the end of the worker.
+        assert report.runtime_s >= 1
+        runtimes_s.append(report.runtime_s)
+    assert min(runtimes_s) < 1.5, runtimes_s
+    assert min(gaps_s) < 0.1, gaps_s
 
 
 def test_a_task_that_lets_go_costs_no_worker(pool):

@@ -9,6 +9,7 @@ import loky.joblib
 from loky import (
     BrokenProcessPool,
     Future,
+    PoolStatistics,
     ProcessPoolExecutor,
     TerminatedWorkerError,
     as_completed,
@@ -79,3 +80,10 @@ def the_rest() -> None:
     set_loky_pickler("pickle")
     assert_type(cpu_count(), int)
     wrap_non_picklable_objects(name, keep_wrapper=False)
+
+
+def statistics(executor: ProcessPoolExecutor) -> int:
+    """Counts are integers, by name."""
+    seen = executor.statistics()
+    assert_type(seen, PoolStatistics)
+    return seen.tasks_submitted - sum(seen.failures.values())

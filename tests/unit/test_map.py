@@ -1,5 +1,6 @@
 """`map`, with futures that a test finishes."""
 
+import contextlib
 import weakref
 
 import pytest
@@ -79,6 +80,40 @@ def test_closing_cancels_the_rest():
     next(results)
     results.close()
     assert [future.cancelled() for future in executor.futures] == [False, True, True]
+
+
+@pytest.mark.parametrize("sizes", [{}, {"chunksize": 2}, {"buffersize": 2}])
+def test_closing_before_the_first_result_cancels_everything(sizes):
+    executor = Executor(run=False)
+    results = executor.map(abs, range(4), **sizes)
+    assert iter(results) is results
+    results.close()
+    assert executor.futures
+    assert all(future.cancelled() for future in executor.futures)
+    assert list(results) == []
+    results.close()
+
+
+def test_a_map_that_is_forgotten_before_its_first_result_is_executed():
+    """As in the standard library: its calls may be wanted for their effects alone."""
+    executor = Executor(run=False)
+    executor.map(abs, range(3))
+    assert not any(future.cancelled() for future in executor.futures)
+
+
+def test_closing_after_the_end_changes_nothing():
+    executor = Executor()
+    results = executor.map(abs, range(3))
+    assert list(results) == [0, 1, 2]
+    results.close()
+    assert not any(future.cancelled() for future in executor.futures)
+
+
+def test_the_results_go_through_what_expects_a_generator():
+    with contextlib.closing(Executor().map(abs, range(3))) as results:
+        assert next(results) == 0
+        assert next(results, None) == 1
+    assert next(results, None) is None
 
 
 def test_a_deadline_that_has_passed_is_a_timeout_and_cancels_the_rest():

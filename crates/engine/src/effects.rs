@@ -92,9 +92,10 @@ impl State {
         }
     }
 
-    fn tell_gone(&self, worker: WorkerId, departure: Departure) {
+    fn tell_gone(&mut self, worker: WorkerId, departure: Departure) {
         if let Some(report) = self.reports.get(&worker) {
             let report = Arc::clone(report);
+            self.counts.losses.count(departure, &report);
             self.front.deliver(Delivery::WorkerGone {
                 pid: report.pid,
                 index: report.index,
@@ -315,7 +316,10 @@ impl State {
                     }
                     withdrawn
                 }
-                Some(_) | None => false,
+                // The worker is over, which the core has not been told yet. What it had begun has a
+                // report; everything else was withdrawn when its ledger was read.
+                None => !self.channels.contains_key(&worker) && entry.report.is_none(),
+                Some(_) => false,
             },
         };
         self.events.push_back(Event::RevokeAnswered {

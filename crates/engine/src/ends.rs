@@ -179,6 +179,7 @@ impl State {
             let requested = usage.as_ref().is_some_and(|usage| usage.killed_on_request);
             report.peak_rss_bytes = usage.as_ref().map(|usage| usage.max_rss_bytes);
             report.signal = status.signal();
+            report.exit_status = status.exited();
             report.cause = cause_of(channel, status, requested);
             report.evidence = evidence::facts_of(status, words, channel.ready, channel.pid);
             report.stack_full = status.signal() == Some(words.signal) && is_stack_full(words);

@@ -28,6 +28,7 @@ mod stacks;
 pub mod standby;
 mod state;
 mod strike;
+pub mod tally;
 
 pub use loky_core::Statistics;
 pub use loky_core::effect::{Departure, Notice};

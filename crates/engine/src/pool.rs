@@ -12,7 +12,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use loky_core::Statistics;
 use loky_core::event::{Event, ShutdownMode};
 use loky_core::ids::TaskId;
 use loky_core::options::TaskOptions;
@@ -29,6 +28,7 @@ use crate::launcher::Setup;
 use crate::report::Breakage;
 use crate::standby::Standby;
 use crate::state::{Phase, State, TaskEntry, Watched};
+use crate::tally::Tally;
 
 /// What the callers and the poll loop share.
 pub(crate) struct Shared {
@@ -461,13 +461,9 @@ impl Pool {
         })
     }
 
-    /// The core's counts.
-    pub fn statistics(&self) -> Statistics {
-        if self.is_own() {
-            self.shared.lock().core.statistics()
-        } else {
-            Statistics::default()
-        }
+    /// What the pool has done so far, and how it stands; `None` in a forked child of its owner.
+    pub fn tally(&self) -> Option<Tally> {
+        self.is_own().then(|| self.shared.lock().tally())
     }
 
     /// Changes the state and lets the others see it.

@@ -34,6 +34,26 @@ pub enum Cause {
     Raised,
 }
 
+impl Cause {
+    /// Its name, as reports tell it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Oom => "oom",
+            Self::Signal(_) => "signal",
+            Self::Exit(_) => "exit",
+            Self::Killed => "killed",
+            Self::Protocol => "protocol",
+            Self::Zygote => "zygote",
+            Self::TimedOut => "timeout",
+            Self::Cancelled => "cancelled",
+            Self::MemoryLimit => "memory_limit",
+            Self::NotReady => "start_timeout",
+            Self::Raised => "raised",
+        }
+    }
+}
+
 /// The end of a worker.
 #[derive(Clone, Debug)]
 pub struct CrashReport {
@@ -41,6 +61,8 @@ pub struct CrashReport {
     pub cause: Cause,
     /// The signal that ended it, where one did and that is known.
     pub signal: Option<i32>,
+    /// The status with which it left, where it left by itself and that is known.
+    pub exit_status: Option<i32>,
     /// Its process.
     pub pid: i32,
     /// Its place in the pool.
@@ -73,6 +95,7 @@ impl CrashReport {
         Self {
             cause,
             signal: None,
+            exit_status: None,
             pid,
             index,
             attempt: 0,

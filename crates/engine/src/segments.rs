@@ -167,7 +167,7 @@ impl TaskSegments {
     }
 
     /// Bytes that tasks and workers hold.
-    fn bytes_in_use(&self) -> u64 {
+    pub(crate) fn bytes_in_use(&self) -> u64 {
         self.pool
             .bytes_held()
             .saturating_sub(self.pool.bytes_free())
@@ -280,6 +280,7 @@ impl State {
         match self.segments.acquire(layout.segment_len) {
             Ok((segment, size, file, pages)) => {
                 entry.copying = true;
+                self.counts.copied_bytes += layout.segment_len;
                 let Layout {
                     buffers,
                     stream,

@@ -28,6 +28,7 @@ use crate::report::{Breakage, CrashReport};
 use crate::segments::{Placed, TaskSegments};
 use crate::stacks::Stacks;
 use crate::standby::Standbys;
+use crate::tally::Counts;
 
 /// While segments are free, the loop looks this often whether they have aged.
 const TRIM_INTERVAL_NS: u64 = 1_000_000_000;
@@ -169,6 +170,7 @@ pub(crate) struct State {
     pub(crate) looks: Patience,
     /// For how long the last task ran.
     pub(crate) run_ns_last: u64,
+    pub(crate) counts: Counts,
 }
 
 impl State {
@@ -211,6 +213,7 @@ impl State {
             lookers: 0,
             looks: Patience::default(),
             run_ns_last: u64::MAX,
+            counts: Counts::default(),
         }
     }
 
@@ -257,6 +260,7 @@ impl State {
             debug_assert!(false, "{task} ended twice");
             return;
         };
+        self.counts.ends.count(&end);
         let limited = entry
             .watched
             .as_ref()

@@ -2,7 +2,7 @@
 
 use loky_engine::front::{Delivery, TaskEnd};
 use loky_engine::report::{Breakage, Cause, CrashReport};
-use loky_engine::{BreakReason, Departure, LeaveReason, Notice, Statistics};
+use loky_engine::{BreakReason, Departure, LeaveReason, Notice};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -105,35 +105,21 @@ pub(crate) fn seconds(ns: u64) -> f64 {
 /// A crash report as a dictionary.
 fn report_dict<'py>(py: Python<'py>, report: &CrashReport) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
-    let (cause, signal, exitcode) = match report.cause {
-        Cause::Oom => ("oom", Some("SIGKILL"), Some(-9)),
-        Cause::MemoryLimit => ("memory_limit", Some("SIGKILL"), Some(-9)),
-        Cause::Signal(number) => ("signal", loky_engine::signal_name(number), Some(-number)),
-        Cause::Exit(status) => ("exit", None, Some(status)),
+    let signal_sent = || report.signal.and_then(loky_engine::signal_name);
+    let status_of_signal = || report.signal.map(|number| -number);
+    let (signal, exitcode) = match report.cause {
+        Cause::Oom | Cause::MemoryLimit => (Some("SIGKILL"), Some(-9)),
+        Cause::Signal(number) => (loky_engine::signal_name(number), Some(-number)),
+        Cause::Exit(status) => (None, Some(status)),
         Cause::Killed => {
             let number = report.signal.unwrap_or(9);
-            ("killed", loky_engine::signal_name(number), Some(-number))
+            (loky_engine::signal_name(number), Some(-number))
         }
-        Cause::Protocol => ("protocol", None, None),
-        Cause::Zygote => ("zygote", None, None),
-        Cause::TimedOut => (
-            "timeout",
-            report.signal.and_then(loky_engine::signal_name),
-            report.signal.map(|number| -number),
-        ),
-        Cause::NotReady => (
-            "start_timeout",
-            report.signal.and_then(loky_engine::signal_name),
-            report.signal.map(|number| -number),
-        ),
-        Cause::Cancelled => (
-            "cancelled",
-            report.signal.and_then(loky_engine::signal_name),
-            report.signal.map(|number| -number),
-        ),
-        Cause::Raised => ("raised", None, None),
+        Cause::Protocol => (signal_sent(), status_of_signal().or(report.exit_status)),
+        Cause::TimedOut | Cause::NotReady | Cause::Cancelled => (signal_sent(), status_of_signal()),
+        Cause::Zygote | Cause::Raised => (None, None),
     };
-    dict.set_item("cause", cause)?;
+    dict.set_item("cause", report.cause.name())?;
     dict.set_item("signal", signal)?;
     dict.set_item("exitcode", exitcode)?;
     dict.set_item("pid", report.pid)?;
@@ -192,32 +178,5 @@ pub(crate) fn breakage_dict<'py>(
         .map(|answer| Py::new(py, Payload::new(answer)))
         .transpose()?;
     dict.set_item("payload", payload)?;
-    Ok(dict)
-}
-
-/// Every count of a `Statistics` with its name. One that is not listed does not compile.
-macro_rules! named_counts {
-    ($statistics:expr; $($name:ident),+ $(,)?) => {{
-        let Statistics { $($name),+ } = $statistics;
-        [$((stringify!($name), $name)),+]
-    }};
-}
-
-/// The core's counts, by name.
-pub(crate) fn statistics_dict(
-    py: Python<'_>,
-    statistics: Statistics,
-) -> PyResult<Bound<'_, PyDict>> {
-    let counts = named_counts!(statistics;
-        submitted, answered, cancelled, died, timed_out,
-        expired, retried, interrupts, broken, shut_down, sent, released, requeued,
-        revokes, revokes_granted, revokes_refused, revokes_overtaken, replies_dropped,
-        events_dropped, spawns_ordered, spawned, spawns_failed, spawns_abandoned, respawned,
-        retired, retired_idle, recycled, workers_killed, workers_died, launchers_died,
-    );
-    let dict = PyDict::new(py);
-    for (name, count) in counts {
-        dict.set_item(name, count)?;
-    }
     Ok(dict)
 }

@@ -13,6 +13,7 @@ mod found;
 mod machine;
 mod pool;
 mod standby;
+mod statistics;
 
 use pyo3::prelude::*;
 use pyo3::types::PyList;

@@ -27,6 +27,7 @@ use crate::door::wait_in_slices;
 use crate::errors::to_python;
 use crate::found::Found;
 use crate::standby::Standby;
+use crate::statistics;
 
 /// A task up to this size is handed over without letting go of the interpreter.
 const SMALL_BYTES: usize = 16 * 1024;
@@ -348,9 +349,12 @@ impl Pool {
         Ok((!batch.is_empty()).then_some(batch))
     }
 
-    /// The core's counts, by name.
-    fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        deliveries::statistics_dict(py, self.engine.statistics())
+    /// What the pool has done and how it stands, by name; `None` in a forked child of its owner.
+    fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let tally = py.detach(|| self.engine.tally());
+        tally
+            .map(|tally| statistics::to_dict(py, &tally))
+            .transpose()
     }
 }
 

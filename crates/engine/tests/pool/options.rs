@@ -113,7 +113,7 @@ fn a_deadly_task_is_tried_as_often_as_asked_for(setting: Setting) {
         panic!("it did not die")
     };
     assert_eq!((report.attempt, report.history.len()), (1, 0));
-    assert_eq!(owner.pool.statistics().retried, 2);
+    assert_eq!(owner.pool.tally().unwrap().core.retried, 2);
     owner.shut_down(ShutdownMode::Drain);
 }
 
