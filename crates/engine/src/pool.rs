@@ -20,6 +20,7 @@ use loky_sys::wake::Wake;
 use loky_sys::{clock, fork, memory};
 use loky_wire::encode_environment;
 
+use crate::activity::WorkerActivity;
 use crate::channel::Stage;
 use crate::config::PoolConfig;
 use crate::driver;
@@ -346,6 +347,11 @@ impl Pool {
         Ok(stacks)
     }
 
+    /// What the worker that runs a task is doing; `None` where none does, or it cannot be had.
+    pub fn activity(&self, task: TaskId) -> Result<Option<WorkerActivity>, EngineError> {
+        self.change(|_, state| Ok(state.activity_of(task)))
+    }
+
     fn fetch_stack(&self, ticket: u64) -> Result<Option<String>, EngineError> {
         self.wait_for(STACK_WAIT, |state| state.stacks.is_done(ticket))?;
         Ok(self.shared.lock().stacks.fetch(ticket))
@@ -539,6 +545,7 @@ fn accept(
             submitted_ns: clock::monotonic_ns(),
             memory_limit_bytes: options.memory_limit_bytes,
             history: Vec::new(),
+            seen: None,
         }));
     }
     state.tasks.insert(task, entry);

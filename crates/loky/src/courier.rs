@@ -9,17 +9,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
 use loky_engine::TaskId;
 use loky_engine::front::{Delivery, Front, TaskEnd};
 use loky_engine::report::Breakage;
 
 use crate::slot::Slot;
+use crate::slow::SlowTask;
 
 /// Something to do that may not be done under the pool's lock.
 pub(crate) enum Errand {
     /// Wake an asynchronous task.
     Wake(Waker),
+    /// Tell of a task that is slow.
+    Tell(SlowTask),
     /// Describe the surroundings of workers.
     DescribeSetup,
     /// Nothing more will come.
@@ -96,6 +100,20 @@ impl Courier {
         }
     }
 
+    /// A task whose submitter has not come yet has not been running for long.
+    fn slow(&self, task: TaskId, running: Duration, pid: i32, doing: String) {
+        let slot = self.lock().awaited.get(&task).cloned();
+        if let Some(slot) = slot {
+            self.order(Errand::Tell(SlowTask {
+                task: slot.task(),
+                label: slot.label().map(str::to_owned),
+                running,
+                pid,
+                doing,
+            }));
+        }
+    }
+
     /// Once the thread for errands has ended there is nobody left to wake or to set up.
     fn order(&self, errand: Errand) {
         drop(self.errands.send(errand));
@@ -113,10 +131,13 @@ impl Front for Courier {
             Delivery::Broke(breakage) => drop(self.breakage.set(breakage)),
             Delivery::Stopped => self.order(Errand::End),
             // Plain memory, and news that nobody has asked for.
-            Delivery::Discarded(_)
-            | Delivery::WorkerGone { .. }
-            | Delivery::Slow { .. }
-            | Delivery::Notice(_) => {}
+            Delivery::Discarded(_) | Delivery::WorkerGone { .. } | Delivery::Notice(_) => {}
+            Delivery::Slow {
+                task,
+                ran_ns,
+                pid,
+                stack,
+            } => self.slow(task, Duration::from_nanos(ran_ns), pid, stack),
         }
     }
 }

@@ -7,10 +7,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::executor::ProcessPoolExecutor;
 use crate::future::TaskFuture;
 use crate::slot::Arrivals;
 use crate::task::TaskCall;
+use crate::view::WithOptions;
 
 /// How many calls a worker may be ahead, where nothing else is said: enough for short tasks to
 /// travel in batches.
@@ -42,7 +42,7 @@ impl<C: TaskCall> Drop for InOrder<C> {
 
 /// What is left to be done.
 struct Source<I> {
-    pool: ProcessPoolExecutor,
+    pool: WithOptions,
     calls: I,
     ahead_max: usize,
 }
@@ -71,8 +71,8 @@ impl<I> Map<I>
 where
     I: Iterator<Item: TaskCall>,
 {
-    pub(crate) fn new(pool: ProcessPoolExecutor, calls: I) -> Self {
-        let ahead_max = pool.size().saturating_mul(AHEAD_PER_WORKER);
+    pub(crate) fn new(pool: WithOptions, calls: I) -> Self {
+        let ahead_max = pool.pool().size().saturating_mul(AHEAD_PER_WORKER);
         Self {
             source: Source {
                 pool,

@@ -13,6 +13,7 @@ use loky_engine::front::TaskEnd;
 /// The end of one task.
 pub(crate) struct Slot {
     task: &'static str,
+    label: Option<Arc<str>>,
     end: OnceLock<TaskEnd>,
     watchers: Mutex<Watchers>,
     filled: Condvar,
@@ -27,9 +28,10 @@ struct Watchers {
 }
 
 impl Slot {
-    pub(crate) fn new(task: &'static str) -> Self {
+    pub(crate) fn new(task: &'static str, label: Option<Arc<str>>) -> Self {
         Self {
             task,
+            label,
             end: OnceLock::new(),
             watchers: Mutex::default(),
             filled: Condvar::new(),
@@ -39,6 +41,11 @@ impl Slot {
     /// The name of the task.
     pub(crate) fn task(&self) -> &'static str {
         self.task
+    }
+
+    /// What the task is called beside that.
+    pub(crate) fn label(&self) -> Option<&str> {
+        self.label.as_deref()
     }
 
     /// The end, if it has come.

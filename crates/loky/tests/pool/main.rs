@@ -17,6 +17,8 @@ mod failures;
 mod futures;
 mod life;
 mod maps;
+mod observed;
+mod options;
 mod owner;
 mod rows;
 mod stage;
@@ -91,6 +93,8 @@ fn tests() -> Vec<Case> {
             bytes::TESTS,
             surroundings::TESTS,
             failures::TESTS,
+            options::TESTS,
+            observed::TESTS,
         ];
         for (name, test) in plain.concat() {
             let name = format!("{}::{name}", setting.name());

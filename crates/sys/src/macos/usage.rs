@@ -1,7 +1,9 @@
-//! How much memory a process uses. It never guesses: what the kernel does not tell is an error.
+//! How much memory a process uses, and what it is doing. It never guesses: what the kernel does not tell is an error.
 
 use std::ffi::{c_int, c_void};
 use std::io;
+
+pub use crate::contract::{Activity, RunState};
 
 /// What the process has resident now.
 pub fn resident_bytes(pid: i32) -> io::Result<u64> {
@@ -18,6 +20,22 @@ pub fn peak_bytes(pid: i32) -> io::Result<u64> {
         0 => Ok(usage.ri_lifetime_max_phys_footprint),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// What the process is doing now. This system does not say in what it waits.
+pub fn activity(pid: i32) -> io::Result<Activity> {
+    let info = task_info(pid)?;
+    Ok(Activity {
+        state: if info.pti_numrunning > 0 {
+            RunState::Running
+        } else {
+            RunState::Sleeping
+        },
+        cpu_ns: info.pti_total_user.saturating_add(info.pti_total_system),
+        resident_bytes: info.pti_resident_size,
+        threads: u32::try_from(info.pti_threadnum).unwrap_or(0),
+        waits_in: None,
+    })
 }
 
 pub(crate) fn task_info(pid: i32) -> io::Result<libc::proc_taskinfo> {
