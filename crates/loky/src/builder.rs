@@ -146,8 +146,8 @@ impl Builder {
         self
     }
 
-    /// Who is told of tasks that run for longer than
-    /// [`TaskOptions::slow_after`]; a line on standard error, where nothing is said.
+    /// Who is told of tasks that run for longer than [`TaskOptions::slow_after`]. A pool says nothing by
+    /// itself: without a listener that option is refused.
     ///
     /// It is called in a thread of the pool which also wakes asynchronous tasks, so it should be brief.
     pub fn on_slow(mut self, listener: impl Fn(&SlowTask) + Send + Sync + 'static) -> Self {
@@ -236,7 +236,7 @@ impl Builder {
             });
         }
         self.check_variables()?;
-        let prepared = self.task_options.prepared()?;
+        let prepared = self.task_options.prepared(self.on_slow.is_some())?;
         let command = launch::zygote_command(self.preload.as_ref(), self.environment())?;
         let config = PoolConfig {
             core: CoreConfig {
@@ -270,6 +270,7 @@ impl Builder {
         let defaults = Defaults {
             options: self.task_options,
             prepared,
+            has_listener: self.on_slow.is_some(),
         };
         let surroundings = Surroundings { initializer };
         ProcessPoolExecutor::start(config, surroundings, defaults, self.on_slow)

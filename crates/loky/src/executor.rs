@@ -24,7 +24,7 @@ use crate::observed::Statistics;
 use crate::options::{Prepared, TaskOptions};
 use crate::setup::Surroundings;
 use crate::slot::Slot;
-use crate::slow::{Listener, SlowTask};
+use crate::slow::Listener;
 use crate::task::TaskCall;
 use crate::task::sealed::Parts;
 use crate::view::WithOptions;
@@ -77,6 +77,8 @@ impl Drop for Handle {
 pub(crate) struct Defaults {
     pub(crate) options: TaskOptions,
     pub(crate) prepared: Prepared,
+    /// There is somebody to tell of slow tasks.
+    pub(crate) has_listener: bool,
 }
 
 /// The pool itself, which futures hold too.
@@ -206,6 +208,10 @@ impl ProcessPoolExecutor {
     /// ```
     pub fn options(&self, options: TaskOptions) -> WithOptions {
         WithOptions::new(self.clone(), options)
+    }
+
+    pub(crate) fn has_listener(&self) -> bool {
+        self.handle.inner.defaults.has_listener
     }
 
     pub(crate) fn defaults(&self) -> &TaskOptions {
@@ -347,7 +353,11 @@ fn run_errands(pool: &Weak<Inner>, errands: &Receiver<Errand>, on_slow: Option<&
     while let Ok(errand) = errands.recv() {
         match errand {
             Errand::Wake(waker) => guarded(|| waker.wake()),
-            Errand::Tell(slow) => guarded(|| tell(on_slow, &slow)),
+            Errand::Tell(slow) => {
+                if let Some(listener) = on_slow {
+                    guarded(|| listener.tell(&slow));
+                }
+            }
             Errand::DescribeSetup => {
                 if let Some(inner) = pool.upgrade() {
                     inner.answer_setup();
@@ -362,11 +372,4 @@ fn run_errands(pool: &Weak<Inner>, errands: &Receiver<Errand>, on_slow: Option<&
 /// behind it nothing.
 fn guarded(call: impl FnOnce()) {
     drop(catch_unwind(AssertUnwindSafe(call)));
-}
-
-fn tell(listener: Option<&Listener>, slow: &SlowTask) {
-    match listener {
-        Some(listener) => listener.tell(slow),
-        None => eprintln!("loky: {slow}"),
-    }
 }

@@ -135,8 +135,8 @@ impl TaskOptions {
         self
     }
 
-    /// After how long somebody is told, once, that the task is still running: see
-    /// [`Builder::on_slow`](crate::Builder::on_slow). `None` is never.
+    /// After how long [`Builder::on_slow`](crate::Builder::on_slow) is told, once, that the task is
+    /// still running. `None` is never.
     pub fn slow_after(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.slow_after = Limit::of(time.into());
         self
@@ -163,8 +163,15 @@ impl TaskOptions {
         }
     }
 
-    /// The options as tasks are submitted with them, or which of them cannot be.
-    pub(crate) fn prepared(&self) -> Result<Prepared, Refusal> {
+    /// The options as tasks are submitted with them, or which of them cannot be, in a pool that has
+    /// somebody to tell of slow tasks or has not.
+    pub(crate) fn prepared(&self, has_listener: bool) -> Result<Prepared, Refusal> {
+        if self.slow_after.after().is_some() && !has_listener {
+            return Err(Refusal {
+                name: "slow_after",
+                must: "used in a pool that was built with on_slow, which is told",
+            });
+        }
         let wishes = Wishes {
             timeout_ns: time("timeout", self.timeout.after())?,
             queue_timeout_ns: time("queue_timeout", self.queue_timeout.after())?,

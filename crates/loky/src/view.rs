@@ -24,7 +24,7 @@ pub struct WithOptions {
 impl WithOptions {
     pub(crate) fn new(pool: ProcessPoolExecutor, options: TaskOptions) -> Self {
         let options = options.or(pool.defaults());
-        let prepared = options.prepared().map(Arc::new);
+        let prepared = options.prepared(pool.has_listener()).map(Arc::new);
         Self {
             pool,
             options,

@@ -351,7 +351,7 @@ fn wrong(setting: Setting) {
             "queue_timeout",
             TaskOptions::new().queue_timeout(Duration::ZERO),
         ),
-        ("slow_after", TaskOptions::new().slow_after(Duration::ZERO)),
+        ("slow_after", TaskOptions::new().slow_after(millis(1))),
         ("memory_limit", TaskOptions::new().memory_limit(0)),
         ("retry_panics", TaskOptions::new().retry_panics(true)),
         (
@@ -369,6 +369,12 @@ fn wrong(setting: Setting) {
     }
     assert_eq!(pool.statistics().submitted, 0);
     pool.shutdown().unwrap();
+    let slow = TaskOptions::new().slow_after(Duration::ZERO);
+    let pool = setting.builder(1).on_slow(|_| {}).build().unwrap();
+    assert_eq!(
+        refused(pool.options(slow).submit(double::call(1))),
+        "slow_after"
+    );
 }
 
 fn wrong_settings(setting: Setting) {
