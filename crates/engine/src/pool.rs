@@ -184,6 +184,23 @@ impl Pool {
         self.change(|shared, state| accept(shared, state, payload, options))
     }
 
+    /// Accepts several tasks at once: what a worker gets of them is written to it together.
+    ///
+    /// # Errors
+    /// As `submit`, for each of them.
+    pub fn submit_many(
+        &self,
+        payloads: Vec<TaskPayload>,
+        options: Option<TaskOptions>,
+    ) -> Result<Vec<Result<TaskId, EngineError>>, EngineError> {
+        self.change(|shared, state| {
+            let accepted = payloads
+                .into_iter()
+                .map(|payload| accept(shared, state, payload, options.map(Box::new)));
+            Ok(accepted.collect())
+        })
+    }
+
     /// As [`Self::submit`], for a caller that must not wait: gives the payload back where somebody
     /// else is at the pool's state.
     pub fn try_submit(

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use loky_engine::ShutdownMode;
 use loky_engine::config::PoolConfig;
+use loky_engine::error::EngineError;
 use loky_engine::front::{Buffer, Front, TaskPayload};
 use loky_engine::pool::Pool;
 
@@ -152,18 +153,49 @@ impl ProcessPoolExecutor {
         call: C,
         options: &Prepared,
     ) -> Result<TaskFuture<C::Output>, Error> {
-        let (task, parts) = call.into_parts();
-        let Parts(mut encoded) = parts?;
-        if options.retry_panics {
-            crate::task::repeat_after_panic(&mut encoded);
-        }
-        let slot = Arc::new(Slot::new(task, options.label.clone()));
+        let (slot, payload) = prepared(call, options)?;
         let inner = &self.handle.inner;
         let wishes = options.wishes.map(Box::new);
-        let id = inner.asked(inner.pool.submit_with(payload(encoded), wishes))?;
+        let id = inner.asked(inner.pool.submit_with(payload, wishes))?;
         inner.courier.expect(id, &slot);
         inner.answer_setup();
         Ok(TaskFuture::new(Arc::clone(inner), id, slot))
+    }
+
+    /// Hands several calls over at once: they travel together.
+    pub(crate) fn submit_many<C: TaskCall>(
+        &self,
+        calls: Vec<C>,
+        options: &Prepared,
+    ) -> Vec<Result<TaskFuture<C::Output>, Error>> {
+        let inner = &self.handle.inner;
+        let mut payloads = Vec::with_capacity(calls.len());
+        let prepared = calls.into_iter().map(|call| {
+            let (slot, payload) = prepared(call, options)?;
+            payloads.push(payload);
+            Ok(slot)
+        });
+        let slots: Vec<Result<Arc<Slot>, Error>> = prepared.collect();
+        let accepted = inner.pool.submit_many(payloads, options.wishes);
+        let mut ids = accepted.map(Vec::into_iter);
+        let started = slots.into_iter().map(|slot| {
+            let slot = slot?;
+            let id = match &mut ids {
+                // There is one for each call that could be written.
+                Ok(ids) => ids.next().unwrap_or(Err(EngineError::ShutDown)),
+                // A refusal of all of them is the refusal of each.
+                Err(error) => Err(error.again()),
+            };
+            Ok((inner.asked(id)?, slot))
+        });
+        let started: Vec<_> = started.collect();
+        inner.courier.expect_all(started.iter().flatten());
+        inner.answer_setup();
+        let future = |(id, slot)| TaskFuture::new(Arc::clone(inner), id, slot);
+        started
+            .into_iter()
+            .map(|started| started.map(future))
+            .collect()
     }
 
     /// Runs many calls; the results come in their order.
@@ -313,7 +345,7 @@ impl std::fmt::Debug for ProcessPoolExecutor {
 
 impl Inner {
     /// A call to the engine, its refusal as an error of this crate.
-    fn asked<T>(&self, answer: Result<T, loky_engine::error::EngineError>) -> Result<T, Error> {
+    fn asked<T>(&self, answer: Result<T, EngineError>) -> Result<T, Error> {
         answer.map_err(|error| Error::refused(error, self.courier.breakage()))
     }
 
@@ -336,6 +368,17 @@ impl Inner {
             drop(self.pool.setup_failed());
         }
     }
+}
+
+/// A call with what is asked for it, as the engine takes it, and the place of its end.
+fn prepared<C: TaskCall>(call: C, options: &Prepared) -> Result<(Arc<Slot>, TaskPayload), Error> {
+    let (task, parts) = call.into_parts();
+    let Parts(mut encoded) = parts?;
+    if options.retry_panics {
+        crate::task::repeat_after_panic(&mut encoded);
+    }
+    let slot = Arc::new(Slot::new(task, options.label.clone()));
+    Ok((slot, payload(encoded)))
 }
 
 fn payload(call: Encoded) -> TaskPayload {

@@ -44,6 +44,17 @@ impl WithOptions {
         }
     }
 
+    /// Hands several calls over at once.
+    pub(crate) fn submit_many<C: TaskCall>(
+        &self,
+        calls: Vec<C>,
+    ) -> Vec<Result<TaskFuture<C::Output>, Error>> {
+        match &self.prepared {
+            Ok(prepared) => self.pool.submit_many(calls, prepared),
+            Err(refusal) => calls.iter().map(|_| Err((*refusal).into())).collect(),
+        }
+    }
+
     /// As [`ProcessPoolExecutor::map`].
     pub fn map<I>(&self, calls: I) -> Map<I::IntoIter>
     where

@@ -43,6 +43,24 @@ impl<'de> Deserialize<'de> for OneWay {
     }
 }
 
+/// A number that can be written if it is odd.
+#[derive(Debug, Deserialize)]
+pub struct Odd(pub u8);
+
+impl Serialize for Odd {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0 % 2 == 0 {
+            return Err(serde::ser::Error::custom("it is even"));
+        }
+        serializer.serialize_newtype_struct("Odd", &self.0)
+    }
+}
+
+#[loky::task]
+pub fn odd(number: Odd) -> u8 {
+    number.0
+}
+
 /// What can be written, and cannot be read.
 #[derive(Debug)]
 pub struct Unreadable;
