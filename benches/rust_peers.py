@@ -47,7 +47,12 @@ def one_round(program: Path, only: str) -> dict[str, float]:
     """Run every bench once, briefly; seconds by name."""
     options = ["--bench", only, "--warm-up-time", "0.5", "--measurement-time", "1.5", "--sample-size", "10"]
     done = subprocess.run(
-        [program, *options], cwd=PEERS, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [program, *options],
+        cwd=PEERS,
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     return parsed(done.stdout)
 

@@ -90,9 +90,10 @@ fn work(seed: Seed, prepared: Result<(), Failure>) -> Result<i32, WorkerError> {
         return Ok(0);
     }
     worker.ready()?;
+    let own_pid = std::process::id();
     loop {
         match worker.next()? {
-            Turn::Task(task) => run(&mut worker, &task)?,
+            Turn::Task(task) => run(&mut worker, &task, own_pid)?,
             Turn::Lost {
                 task,
                 attempt,
@@ -109,8 +110,7 @@ fn work(seed: Seed, prepared: Result<(), Failure>) -> Result<i32, WorkerError> {
     }
 }
 
-fn run(worker: &mut Worker, task: &TaskIn) -> Result<(), WorkerError> {
-    let own_pid = std::process::id();
+fn run(worker: &mut Worker, task: &TaskIn, own_pid: u32) -> Result<(), WorkerError> {
     let Ran(ran) = run_call(Sent {
         stream: task.stream.as_bytes(),
         buffers: task.buffers.iter().cloned().map(Shared::new).collect(),

@@ -42,6 +42,11 @@ fn main() {
             })
         });
     }
+    more_rows(most);
+}
+
+/// What a pool does beside running tasks.
+fn more_rows(most: u64) {
     row("a death and its replacement", |workers| {
         best_of(5, workers, false, |workout| {
             for _ in 0..2 * u64::from(workers) {

@@ -130,7 +130,7 @@ fn waiting_iterator(setting: Setting) {
     let name = gate.name();
     let asking = {
         let pool = pool.clone();
-        std::thread::spawn(move || pool.map(receiver.into_iter()).collect::<Vec<_>>())
+        std::thread::spawn(move || pool.map(receiver).collect::<Vec<_>>())
     };
     sender.send(wait_at::call(name.clone())).unwrap();
     let first = gate.arrival();
