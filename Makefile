@@ -7,6 +7,7 @@
 #   make lint             formatting, lints, types, house rules; warnings are errors
 #   make wheel            dist/*.whl, one for every Python from 3.11 on
 #   make bench            measure against the peers, write benches/results/, renew the table in README.md
+#   make bench-rust       the Rust front against its peers; renews its table in docs/performance.md
 #   make soak SOAK_S=…    steady use of one pool, an hour unless told otherwise; fails if anything grows
 #   make sim STEPS=…      the simulator for as long as one likes; SEED=… replays one run
 #   make chaos TASKS=…    a campaign of random kills on so many tasks; SEED=… replays its plan
@@ -29,7 +30,7 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
 	$(shell find crates python -type f \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' \
 		-o -name '*.toml' -o -name 'py.typed' \))
 
-.PHONY: build demo test lint wheel bench chaos soak sim fuzz compat clean
+.PHONY: build demo test lint wheel bench bench-rust chaos soak sim fuzz compat clean
 .DELETE_ON_ERROR:
 
 build: $(VENV)/.installed
@@ -72,6 +73,9 @@ wheel: $(VENV)/.packages
 
 bench: build
 	ci/bench $(BIN)/python
+
+bench-rust: build
+	$(BIN)/python -m benches.rust_peers
 
 chaos: build
 	$(BIN)/python -m tests.chaos.campaign --tasks $(TASKS) --seed $(or $(SEED),1)

@@ -41,4 +41,23 @@ impl EngineError {
     pub(crate) fn resource(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Resource { what, source }
     }
+
+    /// The same refusal once more, for whoever else it is about.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        match self {
+            Self::ShutDown => Self::ShutDown,
+            Self::Broken(reason) => Self::Broken(*reason),
+            Self::Forked => Self::Forked,
+            Self::Resource { what, source } => Self::Resource {
+                what,
+                source: match source.raw_os_error() {
+                    Some(errno) => io::Error::from_raw_os_error(errno),
+                    None => io::Error::new(source.kind(), source.to_string()),
+                },
+            },
+            Self::Fault(text) => Self::Fault(text.clone()),
+            Self::Config { name, must } => Self::Config { name, must },
+        }
+    }
 }

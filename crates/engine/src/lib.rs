@@ -4,6 +4,7 @@
 //! no language: payloads come in as bytes, and ends go out through `front::Front`.
 #![forbid(unsafe_code)]
 
+pub mod activity;
 pub mod answer;
 mod capture;
 mod channel;
@@ -36,6 +37,7 @@ pub use loky_core::event::{LeaveReason, ShutdownMode};
 pub use loky_core::ids::{TaskId, WorkerId};
 pub use loky_core::options::{RetryBackoff, TaskOptions};
 pub use loky_core::outcome::BreakReason;
+pub use loky_sys::usage::{Activity, RunState};
 
 /// Buffers of at least this many bytes are worth their place beside the stream.
 pub const BUFFER_MIN_BYTES: u64 = loky_wire::limits::BUFFER_MIN as u64;

@@ -19,6 +19,7 @@ use loky_sys::wake::Wake;
 use loky_sys::{clock, fork, memory};
 use loky_wire::encode_environment;
 
+use crate::activity::WorkerActivity;
 use crate::channel::Stage;
 use crate::config::PoolConfig;
 use crate::driver;
@@ -214,6 +215,23 @@ impl Pool {
         self.change(|shared, state| accept(shared, state, payload, options))
     }
 
+    /// Accepts several tasks at once: what a worker gets of them is written to it together.
+    ///
+    /// # Errors
+    /// As `submit`, for each of them.
+    pub fn submit_many(
+        &self,
+        payloads: Vec<TaskPayload>,
+        options: Option<TaskOptions>,
+    ) -> Result<Vec<Result<TaskId, EngineError>>, EngineError> {
+        self.change(|shared, state| {
+            let accepted = payloads
+                .into_iter()
+                .map(|payload| accept(shared, state, payload, options.map(Box::new)));
+            Ok(accepted.collect())
+        })
+    }
+
     /// As [`Self::submit`], for a caller that must not wait: gives the payload back where somebody
     /// else is at the pool's state.
     pub fn try_submit(
@@ -375,6 +393,11 @@ impl Pool {
         }
         stacks.sort_unstable_by_key(|stack| stack.process.index);
         Ok(stacks)
+    }
+
+    /// What the worker that runs a task is doing; `None` where none does, or it cannot be had.
+    pub fn activity(&self, task: TaskId) -> Result<Option<WorkerActivity>, EngineError> {
+        self.change(|_, state| Ok(state.activity_of(task)))
     }
 
     fn fetch_stack(&self, ticket: u64) -> Result<Option<String>, EngineError> {
@@ -566,6 +589,7 @@ fn accept(
             submitted_ns: clock::monotonic_ns(),
             memory_limit_bytes: options.memory_limit_bytes,
             history: Vec::new(),
+            seen: None,
         }));
     }
     state.tasks.insert(task, entry);

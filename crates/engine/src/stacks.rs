@@ -110,7 +110,12 @@ impl State {
                 .is_some_and(|channel| channel.ready && channel.stage == Stage::Running);
         if !able {
             let pid = self.channels.get(&worker).map_or(0, |channel| channel.pid);
-            self.grant(wish, pid, String::new());
+            // Workers that write no stacks are looked at from outside.
+            let text = match self.config.stack_signal {
+                None => self.activity_text(worker),
+                Some(_) => String::new(),
+            };
+            self.grant(wish, pid, text);
             return;
         }
         let from = self.order_stack(worker);

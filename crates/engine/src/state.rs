@@ -72,6 +72,8 @@ pub(crate) struct Watched {
     pub(crate) memory_limit_bytes: Option<u64>,
     /// The attempts that failed and were followed by another.
     pub(crate) history: Vec<Arc<CrashReport>>,
+    /// What its worker was doing when it was struck, where it writes no stack.
+    pub(crate) seen: Option<String>,
 }
 
 impl TaskEntry {

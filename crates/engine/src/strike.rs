@@ -45,7 +45,22 @@ impl State {
             stack_from,
         });
         channel.interrupts.push_back(true);
+        if self.config.stack_signal.is_none() {
+            self.note_activity(worker, task);
+        }
         self.order_signal(worker, signal::SIGINT);
+    }
+
+    /// Keeps what a worker is doing for the report of a task that is to end.
+    fn note_activity(&mut self, worker: WorkerId, task: TaskId) {
+        let text = self.activity_text(worker);
+        let watched = self
+            .tasks
+            .get_mut(&task)
+            .and_then(|entry| entry.watched.as_mut());
+        if let Some(watched) = watched.filter(|_| !text.is_empty()) {
+            watched.seen = Some(text);
+        }
     }
 
     pub(crate) fn terminate(&mut self, worker: WorkerId) {
@@ -114,7 +129,11 @@ impl State {
             Some((report, struck.started_ns))
         });
         let entry = self.tasks.get_mut(&task)?;
-        match struck {
+        let seen = entry
+            .watched
+            .as_mut()
+            .and_then(|watched| watched.seen.take());
+        let report = match struck {
             Some((report, started_ns)) => {
                 Some(Arc::new(report.of_task(entry.attempt(), started_ns)))
             }
@@ -122,6 +141,14 @@ impl State {
                 .report
                 .take()
                 .or_else(|| self.reports.get(&worker).cloned()),
+        };
+        match (report, seen) {
+            (Some(report), Some(seen)) => {
+                let mut report = Arc::unwrap_or_clone(report);
+                report.evidence.insert(0, seen);
+                Some(Arc::new(report))
+            }
+            (report, _) => report,
         }
     }
 

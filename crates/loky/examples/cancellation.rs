@@ -43,7 +43,7 @@ fn main() -> Result<(), Error> {
         match future.wait_timeout(Duration::from_secs(30)) {
             Ok(result) => println!("Task {i}: {result}"),
             Err(Error::Cancelled) => println!("Task {i}: Was cancelled"),
-            Err(Error::Timeout) => println!("Task {i}: Timed out"),
+            Err(Error::WaitTimeout) => println!("Task {i}: Timed out"),
             Err(error) => println!("Task {i}: Error - {error}"),
         }
     }

@@ -36,7 +36,7 @@ fn run(executor: &ProcessPoolExecutor, task_id: usize, retries_max: usize) -> St
                 println!("  task {task_id}: worker gone ({})", report.cause);
             }
             Err(Error::Panicked { message, .. }) => println!("  task {task_id}: {message}"),
-            Err(Error::Timeout) => println!("  task {task_id}: timeout"),
+            Err(Error::WaitTimeout) => println!("  task {task_id}: timeout"),
             Err(error) => println!("  task {task_id}: {error}"),
         }
     }

@@ -22,7 +22,7 @@ fn main() -> Result<(), Error> {
         let name = format!("Task ({duration} ms, timeout {timeout} ms)");
         match future.wait_timeout(Duration::from_millis(timeout)) {
             Ok(result) => println!("{name}: {result}"),
-            Err(Error::Timeout) => {
+            Err(Error::WaitTimeout) => {
                 println!("{name}: Timed out");
                 // The task continues in the background.
                 late.push((name, future));

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::buffer::Shared;
 use crate::codec::{self, Sent};
 use crate::error::Error;
+use crate::slot::Slot;
 
 /// The encoded value.
 pub(crate) fn stream(answer: &Answer) -> &[u8] {
@@ -20,8 +21,8 @@ pub(crate) fn stream(answer: &Answer) -> &[u8] {
 }
 
 /// The result of a task that has ended.
-pub(crate) fn read<T: DeserializeOwned>(end: &TaskEnd, task: &'static str) -> Result<T, Error> {
-    let answer = Error::value_of(end, task)?;
+pub(crate) fn read<T: DeserializeOwned>(end: &TaskEnd, slot: &Slot) -> Result<T, Error> {
+    let answer = Error::value_of(end, slot)?;
     let buffers = answer.buffers.iter().cloned().map(Shared::new).collect();
     Ok(codec::decode(Sent {
         stream: stream(answer),

@@ -4,15 +4,18 @@
 
 use std::ffi::{OsStr, OsString};
 use std::num::NonZero;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use loky_engine::config::{self, CoreConfig, PoolConfig, Transport};
 
 use crate::error::Error;
-use crate::executor::ProcessPoolExecutor;
+use crate::executor::{Defaults, ProcessPoolExecutor};
 use crate::launch;
+use crate::options::{TaskOptions, bytes, time};
 use crate::reusable;
 use crate::setup::{Prologue, Surroundings};
+use crate::slow::{Listener, SlowTask};
 use crate::task::TaskCall;
 
 /// What the death of a worker means for the other tasks.
@@ -60,6 +63,10 @@ pub struct Builder {
     workers: Option<usize>,
     idle_timeout: Option<Duration>,
     start_timeout: Option<Duration>,
+    grace: Option<Duration>,
+    memory_limit_bytes: Option<u64>,
+    task_options: TaskOptions,
+    on_slow: Option<Listener>,
     on_crash: OnCrash,
     launcher: Launcher,
     tasks_per_worker_max: Option<u32>,
@@ -79,6 +86,10 @@ impl Builder {
             workers: None,
             idle_timeout: None,
             start_timeout: None,
+            grace: None,
+            memory_limit_bytes: None,
+            task_options: TaskOptions::new(),
+            on_slow: None,
             on_crash: OnCrash::default(),
             launcher: Launcher::default(),
             tasks_per_worker_max: None,
@@ -108,6 +119,39 @@ impl Builder {
     /// killed and another one is tried; for ever, where nothing is said.
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
         self.start_timeout = Some(timeout);
+        self
+    }
+
+    /// How long a worker whose task is to end, because its time has run out or because it is cancelled
+    /// by force, may take to end by SIGTERM before it is killed by SIGKILL. Where nothing is said it is
+    /// killed at once: a function of Rust cannot be interrupted, so only code that handles SIGTERM
+    /// itself has a use for this.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = Some(grace);
+        self
+    }
+
+    /// How much memory a worker, with all that it has started, may have resident while it runs a task,
+    /// in bytes. One that has more is ended with its task, and replaced; no other task is touched, in
+    /// either mode of [`on_crash`](Self::on_crash). [`TaskOptions::memory_limit`] is the same for some
+    /// tasks.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit_bytes = Some(bytes);
+        self
+    }
+
+    /// What is asked for every task, where [`options`](ProcessPoolExecutor::options) say nothing else.
+    pub fn task_options(mut self, options: TaskOptions) -> Self {
+        self.task_options = options;
+        self
+    }
+
+    /// Who is told of tasks that run for longer than [`TaskOptions::slow_after`]. A pool says nothing by
+    /// itself: without a listener that option is refused.
+    ///
+    /// It is called in a thread of the pool which also wakes asynchronous tasks, so it should be brief.
+    pub fn on_slow(mut self, listener: impl Fn(&SlowTask) + Send + Sync + 'static) -> Self {
+        self.on_slow = Some(Listener::new(listener));
         self
     }
 
@@ -191,6 +235,8 @@ impl Builder {
                 must: "a call whose arguments can be written and hold no large buffers",
             });
         }
+        self.check_variables()?;
+        let prepared = self.task_options.prepared(self.on_slow.is_some())?;
         let command = launch::zygote_command(self.preload.as_ref(), self.environment())?;
         let config = PoolConfig {
             core: CoreConfig {
@@ -200,8 +246,11 @@ impl Builder {
                     OnCrash::Break => config::OnCrash::Break,
                 },
                 idle_timeout_ns: self.idle_timeout.map(nanoseconds),
-                start_timeout_ns: self.start_timeout.map(nanoseconds),
-                tasks_per_worker_max: self.tasks_per_worker_max,
+                start_timeout_ns: time("start_timeout", self.start_timeout)?,
+                tasks_per_worker_max: self.tasks_per_worker_max.map(tasks_count).transpose()?,
+                // Workers ignore interrupts, so there is nothing to wait for after one.
+                interrupt_grace_ns: 0,
+                terminate_grace_ns: self.grace.map(nanoseconds),
                 restart_budget: config::RestartBudget::for_workers(worker_count(
                     self.worker_number(),
                 )?),
@@ -217,10 +266,16 @@ impl Builder {
             segment_budget_bytes: self.segment_budget_bytes,
             stack_signal: None,
             capture_stderr: self.capture_stderr,
-            memory_limit_bytes: None,
+            memory_limit_bytes: bytes("memory_limit", self.memory_limit_bytes)?,
         };
         let initializer = self.initializer;
-        ProcessPoolExecutor::start(config, Surroundings { initializer })
+        let defaults = Defaults {
+            options: self.task_options,
+            prepared,
+            has_listener: self.on_slow.is_some(),
+        };
+        let surroundings = Surroundings { initializer };
+        ProcessPoolExecutor::start(config, surroundings, defaults, self.on_slow)
     }
 
     /// The pool that this whole program has in common, made to be like this: see
@@ -249,6 +304,24 @@ impl Builder {
             self.refused = Some(name);
         }
         prologue
+    }
+
+    /// A variable that no environment can hold would be told by the system alone, and much later.
+    fn check_variables(&self) -> Result<(), Error> {
+        let has = |text: &OsStr, byte: u8| text.as_bytes().contains(&byte);
+        let is_wrong = |(name, value): &Variable| {
+            name.is_empty()
+                || has(name, b'=')
+                || has(name, 0)
+                || value.as_ref().is_some_and(|value| has(value, 0))
+        };
+        if self.variables.iter().any(is_wrong) {
+            return Err(Error::Config {
+                name: "env",
+                must: "a name that is not empty and has no `=`, and a value, both without zero bytes",
+            });
+        }
+        Ok(())
     }
 
     /// The environment of the launcher; `None` is that of this process at its start.
@@ -283,10 +356,21 @@ pub(crate) fn worker_count(workers: usize) -> Result<u32, Error> {
     }
 }
 
+/// A number of tasks after which a worker can be replaced.
+fn tasks_count(tasks: u32) -> Result<u32, Error> {
+    if tasks == 0 {
+        return Err(Error::Config {
+            name: "tasks_per_worker",
+            must: "at least 1",
+        });
+    }
+    Ok(tasks)
+}
+
 fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-fn nanoseconds(duration: Duration) -> u64 {
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::launch::{Origin, Role, WorkerRole, ZygoteRole};
 use crate::panics;
 use crate::setup::{Prologue, Setup};
-use crate::task::{Ran, run_call};
+use crate::task::{Ran, repeats_after_panic, run_call};
 
 /// The exit code of a process that cannot play its part; its parent tells what that means.
 const UNFIT: i32 = 70;
@@ -90,22 +90,27 @@ fn work(seed: Seed, prepared: Result<(), Failure>) -> Result<i32, WorkerError> {
         return Ok(0);
     }
     worker.ready()?;
+    let own_pid = std::process::id();
     loop {
         match worker.next()? {
-            Turn::Task(task) => run(&mut worker, &task)?,
+            Turn::Task(task) => run(&mut worker, &task, own_pid)?,
             Turn::Lost {
                 task,
                 attempt,
                 errno,
-            } => refuse(&mut worker, task, attempt, &Failure::Resource(errno))?,
+            } => refuse(
+                &mut worker,
+                (task, attempt),
+                &Failure::Resource(errno),
+                false,
+            )?,
             Turn::Interrupted => {}
             Turn::Leave | Turn::ParentGone => return Ok(0),
         }
     }
 }
 
-fn run(worker: &mut Worker, task: &TaskIn) -> Result<(), WorkerError> {
-    let own_pid = std::process::id();
+fn run(worker: &mut Worker, task: &TaskIn, own_pid: u32) -> Result<(), WorkerError> {
     let Ran(ran) = run_call(Sent {
         stream: task.stream.as_bytes(),
         buffers: task.buffers.iter().cloned().map(Shared::new).collect(),
@@ -123,7 +128,9 @@ fn run(worker: &mut Worker, task: &TaskIn) -> Result<(), WorkerError> {
         },
         Err(failure) => failure,
     };
-    refuse(worker, task.task, task.attempt, &failure)
+    let panicked = matches!(failure, Failure::Panicked { .. });
+    let retry_wanted = panicked && repeats_after_panic(task.stream.as_bytes());
+    refuse(worker, (task.task, task.attempt), &failure, retry_wanted)
 }
 
 fn reply(worker: &mut Worker, task: &TaskIn, encoded: &Encoded) -> Result<(), WorkerError> {
@@ -139,12 +146,12 @@ fn reply(worker: &mut Worker, task: &TaskIn, encoded: &Encoded) -> Result<(), Wo
 
 fn refuse(
     worker: &mut Worker,
-    task: u64,
-    attempt: u32,
+    (task, attempt): (u64, u32),
     failure: &Failure,
+    retry_wanted: bool,
 ) -> Result<(), WorkerError> {
     let outgoing = Outgoing {
-        retry_wanted: false,
+        retry_wanted,
         raised: true,
         stream: &failure.to_bytes(),
         buffers: &[],

@@ -28,6 +28,7 @@ pub(crate) struct Sent<'a> {
 
 /// Why a value cannot be written.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum EncodeError {
     /// A part of it is nothing that the format can write, such as a sequence of unknown length.
     #[error("a value cannot be written: {0}")]
@@ -48,6 +49,7 @@ pub enum EncodeError {
 
 /// Why a value cannot be read.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DecodeError {
     /// The bytes are no such value, or the type asks for what the format does not say.
     #[error("a value cannot be read: {0}")]

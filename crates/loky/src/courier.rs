@@ -9,17 +9,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
 use loky_engine::TaskId;
 use loky_engine::front::{Delivery, Front, TaskEnd};
 use loky_engine::report::Breakage;
 
-use crate::slot::Slot;
+use crate::slot::{Arrivals, Slot};
+use crate::slow::SlowTask;
 
 /// Something to do that may not be done under the pool's lock.
 pub(crate) enum Errand {
     /// Wake an asynchronous task.
     Wake(Waker),
+    /// Tell of a task that is slow.
+    Tell(SlowTask),
     /// Describe the surroundings of workers.
     DescribeSetup,
     /// Nothing more will come.
@@ -34,12 +38,22 @@ pub(crate) struct Courier {
     breakage: OnceLock<Arc<Breakage>>,
 }
 
+/// A thread, or several, that wait for what has come.
+enum Sleeper {
+    /// For the end of one task.
+    Waiter(Arc<Slot>),
+    /// For the end of any of several.
+    Collector(Arc<Arrivals>),
+}
+
 /// Whom a task belongs to. The engine may deliver an end before its submitter has come to say whose
 /// task it is.
 #[derive(Default)]
 struct Ledger {
     awaited: Ids<Arc<Slot>>,
     early: Ids<TaskEnd>,
+    /// Who sleeps and has something to wake up for.
+    sleepers: Vec<Sleeper>,
 }
 
 type Ids<T> = HashMap<TaskId, T, BuildHasherDefault<NumberHasher>>;
@@ -69,6 +83,18 @@ impl Courier {
         }
     }
 
+    /// The same for several tasks.
+    pub(crate) fn expect_all<'a>(&self, tasks: impl Iterator<Item = &'a (TaskId, Arc<Slot>)>) {
+        let mut ledger = self.lock();
+        for (task, slot) in tasks {
+            match ledger.early.remove(task) {
+                // Nobody has seen the slot yet, so nobody is to be woken.
+                Some(end) => drop(slot.fill(end)),
+                None => drop(ledger.awaited.insert(*task, Arc::clone(slot))),
+            }
+        }
+    }
+
     /// Whether somebody has to describe the surroundings of workers; whoever asks does it.
     pub(crate) fn takes_setup(&self) -> bool {
         self.setup_wanted.load(Ordering::Relaxed)
@@ -90,9 +116,30 @@ impl Courier {
             ledger.early.insert(task, end);
             return;
         };
+        let filled = slot.fill(end);
+        if filled.is_awaited {
+            ledger.sleepers.push(Sleeper::Waiter(slot));
+        }
+        if let Some(arrivals) = filled.arrivals {
+            ledger.sleepers.push(Sleeper::Collector(arrivals));
+        }
         drop(ledger);
-        if let Some(waker) = slot.fill(end) {
+        if let Some(waker) = filled.waker {
             self.order(Errand::Wake(waker));
+        }
+    }
+
+    /// A task whose submitter has not come yet has not been running for long.
+    fn slow(&self, task: TaskId, running: Duration, pid: i32, doing: String) {
+        let slot = self.lock().awaited.get(&task).cloned();
+        if let Some(slot) = slot {
+            self.order(Errand::Tell(SlowTask {
+                task: slot.task(),
+                label: slot.label().map(str::to_owned),
+                running,
+                pid,
+                doing,
+            }));
         }
     }
 
@@ -103,6 +150,18 @@ impl Courier {
 }
 
 impl Front for Courier {
+    /// Wakes threads once for all that has come: whoever is woken takes all of it, and does not
+    /// contend with what is still being delivered.
+    fn settle(&self) {
+        let sleepers = std::mem::take(&mut self.lock().sleepers);
+        for sleeper in sleepers {
+            match sleeper {
+                Sleeper::Waiter(slot) => slot.wake(),
+                Sleeper::Collector(arrivals) => arrivals.wake(),
+            }
+        }
+    }
+
     fn deliver(&self, delivery: Delivery) {
         match delivery {
             Delivery::Ended { task, end } => self.ended(task, end),
@@ -113,10 +172,13 @@ impl Front for Courier {
             Delivery::Broke(breakage) => drop(self.breakage.set(breakage)),
             Delivery::Stopped => self.order(Errand::End),
             // Plain memory, and news that nobody has asked for.
-            Delivery::Discarded(_)
-            | Delivery::WorkerGone { .. }
-            | Delivery::Slow { .. }
-            | Delivery::Notice(_) => {}
+            Delivery::Discarded(_) | Delivery::WorkerGone { .. } | Delivery::Notice(_) => {}
+            Delivery::Slow {
+                task,
+                ran_ns,
+                pid,
+                stack,
+            } => self.slow(task, Duration::from_nanos(ran_ns), pid, stack),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use loky_engine::answer::Answer;
 use loky_engine::front::TaskEnd;
@@ -15,6 +16,7 @@ use crate::answer;
 pub use crate::codec::{DecodeError, EncodeError};
 use crate::failure::Failure;
 use crate::report::CrashReport;
+use crate::slot::Slot;
 
 /// Why there is no result.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +35,21 @@ pub enum Error {
     /// The task was cancelled: it never ran, or was ended by force.
     #[error("the task was cancelled")]
     Cancelled,
-    /// The result was not there in time. The task goes on.
+    /// The task had run for as long as its [options](crate::TaskOptions::timeout) let it, and was
+    /// ended with its worker. No other task is touched, and the pool goes on.
+    #[error(transparent)]
+    Timeout(Box<CrashReport>),
+    /// The task had not begun in the time that its [options](crate::TaskOptions::queue_timeout) gave
+    /// it. It never ran.
+    #[error("the task did not begin in time: it had waited for {waited:.3?}, and never ran")]
+    Expired {
+        /// How long it had waited.
+        waited: Duration,
+    },
+    /// The result was not there when [`wait_timeout`](crate::TaskFuture::wait_timeout) gave up. The
+    /// task goes on.
     #[error("the result was not there in time; the task goes on")]
-    Timeout,
+    WaitTimeout,
     /// The task panicked. Its worker lives.
     #[error("the task panicked: {message}")]
     Panicked {
@@ -122,7 +136,9 @@ impl Error {
             Self::TerminatedWorker(report) => !report.started,
             Self::Shutdown
             | Self::Cancelled
-            | Self::Timeout
+            | Self::Timeout(_)
+            | Self::Expired { .. }
+            | Self::WaitTimeout
             | Self::Panicked { .. }
             | Self::Encode(_)
             | Self::Decode(_)
@@ -133,10 +149,10 @@ impl Error {
         }
     }
 
-    /// The report on the worker's death, where one is the reason.
+    /// The report on the worker's end, where that is the reason.
     pub fn crash_report(&self) -> Option<&CrashReport> {
         match self {
-            Self::TerminatedWorker(report) => Some(report),
+            Self::TerminatedWorker(report) | Self::Timeout(report) => Some(report),
             Self::BrokenProcessPool(BreakCause::RestartBudget(report)) => Some(report),
             Self::BrokenProcessPool(
                 BreakCause::Initializer { .. }
@@ -147,7 +163,8 @@ impl Error {
             )
             | Self::Shutdown
             | Self::Cancelled
-            | Self::Timeout
+            | Self::Expired { .. }
+            | Self::WaitTimeout
             | Self::Panicked { .. }
             | Self::Encode(_)
             | Self::Decode(_)
@@ -174,18 +191,24 @@ impl Error {
     }
 
     /// The answer of a task that has a value, or what its end means.
-    pub(crate) fn value_of<'a>(end: &'a TaskEnd, task: &'static str) -> Result<&'a Answer, Self> {
+    pub(crate) fn value_of<'a>(end: &'a TaskEnd, slot: &Slot) -> Result<&'a Answer, Self> {
         Err(match end {
             TaskEnd::Value(answer) => return Ok(answer),
             TaskEnd::Raised(answer) => match Failure::from_bytes(answer::stream(answer)) {
                 Ok(failure) => Self::from_failure(failure),
                 Err(error) => Self::Decode(error),
             },
-            TaskEnd::Died(facts) | TaskEnd::TimedOut(facts) => {
-                Self::TerminatedWorker(Box::new(CrashReport::new(facts, Some(task))))
+            TaskEnd::Died(facts) => {
+                Self::TerminatedWorker(Box::new(CrashReport::new(facts, Some(slot))))
             }
-            TaskEnd::Broken(breakage) => Self::broken(breakage, Some(task)),
-            TaskEnd::Cancelled | TaskEnd::Expired { .. } => Self::Cancelled,
+            TaskEnd::TimedOut(facts) => {
+                Self::Timeout(Box::new(CrashReport::new(facts, Some(slot))))
+            }
+            TaskEnd::Broken(breakage) => Self::broken(breakage, Some(slot)),
+            TaskEnd::Cancelled => Self::Cancelled,
+            TaskEnd::Expired { waited_ns } => Self::Expired {
+                waited: Duration::from_nanos(*waited_ns),
+            },
             TaskEnd::ShutDown => Self::Shutdown,
             TaskEnd::Undeliverable { errno } => Self::Resource {
                 what: "carry the task or its result",
@@ -209,13 +232,13 @@ impl Error {
         }
     }
 
-    fn broken(breakage: &report::Breakage, task: Option<&'static str>) -> Self {
+    fn broken(breakage: &report::Breakage, slot: Option<&Slot>) -> Self {
         if let Some(fault) = &breakage.fault {
             return Self::BrokenProcessPool(BreakCause::Fault(fault.clone()));
         }
         match (breakage.reason, &breakage.report) {
             (BreakReason::WorkerDied(_), Some(facts)) => {
-                Self::TerminatedWorker(Box::new(CrashReport::of_bystander(facts, task)))
+                Self::TerminatedWorker(Box::new(CrashReport::of_bystander(facts, slot)))
             }
             (reason, facts) => {
                 let initializer = breakage.initializer.as_ref();

@@ -3,6 +3,7 @@
 //! Owned by whoever holds a handle; the pool ends with the last one. It decides nothing: the engine
 //! does, and the courier brings what comes of it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Weak};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use loky_engine::ShutdownMode;
 use loky_engine::config::PoolConfig;
+use loky_engine::error::EngineError;
 use loky_engine::front::{Buffer, Front, TaskPayload};
 use loky_engine::pool::Pool;
 
@@ -19,10 +21,14 @@ use crate::courier::{Courier, Errand};
 use crate::error::Error;
 use crate::future::TaskFuture;
 use crate::map::Map;
+use crate::observed::Statistics;
+use crate::options::{Prepared, TaskOptions};
 use crate::setup::Surroundings;
 use crate::slot::Slot;
+use crate::slow::Listener;
 use crate::task::TaskCall;
 use crate::task::sealed::Parts;
+use crate::view::WithOptions;
 
 pub use loky_engine::pool::WorkerProcess;
 
@@ -68,11 +74,20 @@ impl Drop for Handle {
     }
 }
 
+/// What is asked for every task.
+pub(crate) struct Defaults {
+    pub(crate) options: TaskOptions,
+    pub(crate) prepared: Prepared,
+    /// There is somebody to tell of slow tasks.
+    pub(crate) has_listener: bool,
+}
+
 /// The pool itself, which futures hold too.
 pub(crate) struct Inner {
     pub(crate) pool: Pool,
     pub(crate) courier: Arc<Courier>,
     surroundings: Surroundings,
+    defaults: Defaults,
     /// How many workers were asked for last.
     size: AtomicUsize,
     closed: AtomicBool,
@@ -89,7 +104,12 @@ impl ProcessPoolExecutor {
         Builder::new()
     }
 
-    pub(crate) fn start(config: PoolConfig, surroundings: Surroundings) -> Result<Self, Error> {
+    pub(crate) fn start(
+        config: PoolConfig,
+        surroundings: Surroundings,
+        defaults: Defaults,
+        on_slow: Option<Listener>,
+    ) -> Result<Self, Error> {
         let size = usize::try_from(config.core.workers).unwrap_or(usize::MAX);
         let (courier, errands) = Courier::new();
         let courier = Arc::new(courier);
@@ -98,13 +118,14 @@ impl ProcessPoolExecutor {
             pool,
             courier,
             surroundings,
+            defaults,
             size: AtomicUsize::new(size),
             closed: AtomicBool::new(false),
         });
         let for_errands = Arc::downgrade(&inner);
         std::thread::Builder::new()
             .name("loky-errands".to_owned())
-            .spawn(move || run_errands(&for_errands, &errands))
+            .spawn(move || run_errands(&for_errands, &errands, on_slow.as_ref()))
             .map_err(|source| Error::Resource {
                 what: "start a thread",
                 source,
@@ -123,14 +144,58 @@ impl ProcessPoolExecutor {
     /// [`Forked`](Error::Forked) in a fork of this process. How the task itself fails is told by its
     /// future.
     pub fn submit<C: TaskCall>(&self, call: C) -> Result<TaskFuture<C::Output>, Error> {
-        let (task, parts) = call.into_parts();
-        let Parts(encoded) = parts?;
-        let slot = Arc::new(Slot::new(task));
+        self.submit_prepared(call, &self.handle.inner.defaults.prepared)
+    }
+
+    /// Hands a call over with what is asked for it.
+    pub(crate) fn submit_prepared<C: TaskCall>(
+        &self,
+        call: C,
+        options: &Prepared,
+    ) -> Result<TaskFuture<C::Output>, Error> {
+        let (slot, payload) = prepared(call, options)?;
         let inner = &self.handle.inner;
-        let id = inner.asked(inner.pool.submit(payload(encoded)))?;
+        let wishes = options.wishes.map(Box::new);
+        let id = inner.asked(inner.pool.submit_with(payload, wishes))?;
         inner.courier.expect(id, &slot);
         inner.answer_setup();
         Ok(TaskFuture::new(Arc::clone(inner), id, slot))
+    }
+
+    /// Hands several calls over at once: they travel together.
+    pub(crate) fn submit_many<C: TaskCall>(
+        &self,
+        calls: Vec<C>,
+        options: &Prepared,
+    ) -> Vec<Result<TaskFuture<C::Output>, Error>> {
+        let inner = &self.handle.inner;
+        let mut payloads = Vec::with_capacity(calls.len());
+        let prepared = calls.into_iter().map(|call| {
+            let (slot, payload) = prepared(call, options)?;
+            payloads.push(payload);
+            Ok(slot)
+        });
+        let slots: Vec<Result<Arc<Slot>, Error>> = prepared.collect();
+        let accepted = inner.pool.submit_many(payloads, options.wishes);
+        let mut ids = accepted.map(Vec::into_iter);
+        let started = slots.into_iter().map(|slot| {
+            let slot = slot?;
+            let id = match &mut ids {
+                // There is one for each call that could be written.
+                Ok(ids) => ids.next().unwrap_or(Err(EngineError::ShutDown)),
+                // A refusal of all of them is the refusal of each.
+                Err(error) => Err(error.again()),
+            };
+            Ok((inner.asked(id)?, slot))
+        });
+        let started: Vec<_> = started.collect();
+        inner.courier.expect_all(started.iter().flatten());
+        inner.answer_setup();
+        let future = |(id, slot)| TaskFuture::new(Arc::clone(inner), id, slot);
+        started
+            .into_iter()
+            .map(|started| started.map(future))
+            .collect()
     }
 
     /// Runs many calls; the results come in their order.
@@ -152,7 +217,49 @@ impl ProcessPoolExecutor {
         I: IntoIterator,
         I::Item: TaskCall,
     {
-        Map::new(self.clone(), calls.into_iter())
+        self.options(TaskOptions::new()).map(calls)
+    }
+
+    /// A view of this pool: tasks that are submitted through it have these options, and everything else
+    /// is as before.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use loky::TaskOptions;
+    /// # #[loky::task]
+    /// # fn estimate(seed: u64) -> f64 { seed as f64 }
+    /// # fn example(pool: &loky::ProcessPoolExecutor) -> Result<(), loky::Error> {
+    /// let quick = pool.options(TaskOptions::new().timeout(Duration::from_secs(1)));
+    /// match quick.submit(estimate::call(7))?.wait() {
+    ///     Err(loky::Error::Timeout(report)) => println!("{report}"),
+    ///     other => println!("{}", other?),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// # fn main() {}
+    /// ```
+    pub fn options(&self, options: TaskOptions) -> WithOptions {
+        WithOptions::new(self.clone(), options)
+    }
+
+    pub(crate) fn has_listener(&self) -> bool {
+        self.handle.inner.defaults.has_listener
+    }
+
+    pub(crate) fn defaults(&self) -> &TaskOptions {
+        &self.handle.inner.defaults.options
+    }
+
+    /// Starts the process that makes the workers, so that the first task has to wait for a fork only.
+    /// Waits for nothing. A failure shows when workers are wanted.
+    pub fn warm_up(&self) -> Result<(), Error> {
+        let inner = &self.handle.inner;
+        inner.asked(inner.pool.prestart())
+    }
+
+    /// What has been counted since the pool was made.
+    pub fn statistics(&self) -> Statistics {
+        Statistics::new(&self.handle.inner.pool.statistics())
     }
 
     /// The worker processes that there are, by their place in the pool.
@@ -238,7 +345,7 @@ impl std::fmt::Debug for ProcessPoolExecutor {
 
 impl Inner {
     /// A call to the engine, its refusal as an error of this crate.
-    fn asked<T>(&self, answer: Result<T, loky_engine::error::EngineError>) -> Result<T, Error> {
+    fn asked<T>(&self, answer: Result<T, EngineError>) -> Result<T, Error> {
         answer.map_err(|error| Error::refused(error, self.courier.breakage()))
     }
 
@@ -263,6 +370,17 @@ impl Inner {
     }
 }
 
+/// A call with what is asked for it, as the engine takes it, and the place of its end.
+fn prepared<C: TaskCall>(call: C, options: &Prepared) -> Result<(Arc<Slot>, TaskPayload), Error> {
+    let (task, parts) = call.into_parts();
+    let Parts(mut encoded) = parts?;
+    if options.retry_panics {
+        crate::task::repeat_after_panic(&mut encoded);
+    }
+    let slot = Arc::new(Slot::new(task, options.label.clone()));
+    Ok((slot, payload(encoded)))
+}
+
 fn payload(call: Encoded) -> TaskPayload {
     let buffers = call.buffers.into_iter();
     TaskPayload {
@@ -274,10 +392,15 @@ fn payload(call: Encoded) -> TaskPayload {
 }
 
 /// The thread for errands. It keeps no pool alive, and ends with it.
-fn run_errands(pool: &Weak<Inner>, errands: &Receiver<Errand>) {
+fn run_errands(pool: &Weak<Inner>, errands: &Receiver<Errand>, on_slow: Option<&Listener>) {
     while let Ok(errand) = errands.recv() {
         match errand {
-            Errand::Wake(waker) => waker.wake(),
+            Errand::Wake(waker) => guarded(|| waker.wake()),
+            Errand::Tell(slow) => {
+                if let Some(listener) = on_slow {
+                    guarded(|| listener.tell(&slow));
+                }
+            }
             Errand::DescribeSetup => {
                 if let Some(inner) = pool.upgrade() {
                     inner.answer_setup();
@@ -286,4 +409,10 @@ fn run_errands(pool: &Weak<Inner>, errands: &Receiver<Errand>) {
             Errand::End => return,
         }
     }
+}
+
+/// Calls foreign code. A panic of it has been told by the hook for panics, and costs the errands
+/// behind it nothing.
+fn guarded(call: impl FnOnce()) {
+    drop(catch_unwind(AssertUnwindSafe(call)));
 }

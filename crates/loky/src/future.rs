@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use crate::answer;
 use crate::error::Error;
 use crate::executor::Inner;
+use crate::observed::WorkerState;
 use crate::slot::{Arrivals, Slot};
 
 /// Where a task is.
@@ -59,8 +60,9 @@ impl<T> TaskFuture<T> {
         self.state() == TaskState::Cancelled || self.inner.pool.cancel(self.id).unwrap_or(false)
     }
 
-    /// Ends the task, also where a worker has begun it: that worker is killed and replaced, since
-    /// there is no other way to stop a function that does not want to. Whether there was anything to
+    /// Ends the task, also where a worker has begun it: that worker is ended and replaced, since there
+    /// is no other way to stop a function that does not want to; see
+    /// [`Builder::grace`](crate::Builder::grace). Whether there was anything to
     /// end; the result is then [`Cancelled`](Error::Cancelled), unless it comes at this very moment.
     pub fn cancel_by_force(&self) -> bool {
         let ended = self.inner.pool.cancel_by_force(self.id, Duration::ZERO);
@@ -91,6 +93,19 @@ impl<T> TaskFuture<T> {
         self.slot.task()
     }
 
+    /// What the task is called, where its [options](crate::TaskOptions::label) say so.
+    pub fn label(&self) -> Option<&str> {
+        self.slot.label()
+    }
+
+    /// What the worker that runs this task is doing, seen from outside; `None` where none runs it at the
+    /// moment, or the system does not say.
+    pub fn worker_state(&self) -> Option<WorkerState> {
+        // A pool that refuses to answer has no worker that could be looked at.
+        let seen = self.inner.pool.activity(self.id).ok().flatten();
+        seen.map(WorkerState::new)
+    }
+
     pub(crate) fn announce(&self, arrivals: &Arc<Arrivals>, ticket: u64) {
         self.slot.announce(arrivals, ticket);
     }
@@ -102,7 +117,7 @@ impl<T: DeserializeOwned> TaskFuture<T> {
         self.wait_until(None)
     }
 
-    /// Waits for the result, but no longer than this; then it is [`Timeout`](Error::Timeout), and the
+    /// Waits for the result, but no longer than this; then it is [`WaitTimeout`](Error::WaitTimeout), and the
     /// task goes on.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<T, Error> {
         // A deadline beyond what the clock can say is none.
@@ -111,8 +126,8 @@ impl<T: DeserializeOwned> TaskFuture<T> {
 
     fn wait_until(&self, deadline: Option<Instant>) -> Result<T, Error> {
         match self.slot.wait(deadline) {
-            Some(end) => answer::read(end, self.slot.task()),
-            None => Err(Error::Timeout),
+            Some(end) => answer::read(end, &self.slot),
+            None => Err(Error::WaitTimeout),
         }
     }
 }
@@ -122,7 +137,7 @@ impl<T: DeserializeOwned> Future for TaskFuture<T> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.slot.poll(context.waker()) {
-            Some(end) => Poll::Ready(answer::read(end, self.slot.task())),
+            Some(end) => Poll::Ready(answer::read(end, &self.slot)),
             None => Poll::Pending,
         }
     }

@@ -75,12 +75,16 @@ mod future;
 mod launch;
 mod map;
 mod number;
+mod observed;
+mod options;
 mod panics;
 mod report;
 mod reusable;
 mod setup;
 mod slot;
+mod slow;
 mod task;
+mod view;
 
 pub use buffer::{Buffer, Bytes};
 pub use builder::{Builder, Launcher, OnCrash};
@@ -90,9 +94,13 @@ pub use future::{TaskFuture, TaskState};
 pub use loky_macros::task;
 pub use map::{Map, Unordered};
 pub use number::Number;
+pub use observed::{RunState, Statistics, WorkerState};
+pub use options::TaskOptions;
 pub use report::{CrashReport, DeathCause};
 pub use reusable::get_reusable_executor;
+pub use slow::SlowTask;
 pub use task::{Call, TaskCall};
+pub use view::WithOptions;
 
 /// Makes this program able to be its own worker. Call it as the first line of `main`.
 ///
@@ -140,3 +148,8 @@ pub mod __private {
         }
     }
 }
+
+/// The programs of the guide, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide-rust.md")]
+mod guide {}

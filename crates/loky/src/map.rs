@@ -5,16 +5,20 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::executor::ProcessPoolExecutor;
 use crate::future::TaskFuture;
 use crate::slot::Arrivals;
 use crate::task::TaskCall;
+use crate::view::WithOptions;
 
 /// How many calls a worker may be ahead, where nothing else is said: enough for short tasks to
 /// travel in batches.
 const AHEAD_PER_WORKER: usize = 64;
+
+/// How long calls that are made together may take to be made, before those that are there go ahead.
+const GATHERING: Duration = Duration::from_micros(100);
 
 /// A task under way, or why it is not.
 type Started<C> = Result<TaskFuture<<C as TaskCall>::Output>, Error>;
@@ -42,7 +46,7 @@ impl<C: TaskCall> Drop for InOrder<C> {
 
 /// What is left to be done.
 struct Source<I> {
-    pool: ProcessPoolExecutor,
+    pool: WithOptions,
     calls: I,
     ahead_max: usize,
 }
@@ -61,9 +65,39 @@ where
         }
     }
 
-    fn start_next(&mut self) -> Option<Started<I::Item>> {
-        let call = self.calls.next()?;
-        Some(self.pool.submit(call))
+    /// Makes up to so many calls. Those that the iterator has at hand travel together; for one that it
+    /// may have to wait for, none that is there already waits.
+    fn start(&mut self, room: usize, mut started: impl FnMut(Started<I::Item>)) {
+        let mut left = room;
+        while left > 0 {
+            let at_hand = self.calls.size_hint().0.min(left);
+            if at_hand < 2 {
+                let Some(call) = self.calls.next() else {
+                    return;
+                };
+                started(self.pool.submit(call));
+                left -= 1;
+                continue;
+            }
+            let begun = Instant::now();
+            let mut calls = Vec::with_capacity(at_hand);
+            while calls.len() < at_hand && begun.elapsed() < GATHERING {
+                let Some(call) = self.calls.next() else {
+                    break;
+                };
+                calls.push(call);
+            }
+            // An iterator that has less than it said is at its end.
+            let is_over = calls.is_empty();
+            left -= calls.len();
+            self.pool
+                .submit_many(calls)
+                .into_iter()
+                .for_each(&mut started);
+            if is_over {
+                return;
+            }
+        }
     }
 }
 
@@ -71,8 +105,8 @@ impl<I> Map<I>
 where
     I: Iterator<Item: TaskCall>,
 {
-    pub(crate) fn new(pool: ProcessPoolExecutor, calls: I) -> Self {
-        let ahead_max = pool.size().saturating_mul(AHEAD_PER_WORKER);
+    pub(crate) fn new(pool: WithOptions, calls: I) -> Self {
+        let ahead_max = pool.pool().size().saturating_mul(AHEAD_PER_WORKER);
         Self {
             source: Source {
                 pool,
@@ -113,12 +147,10 @@ where
     type Item = Result<<I::Item as TaskCall>::Output, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        for _ in 0..self.source.room(self.under_way.0.len()) {
-            let Some(started) = self.source.start_next() else {
-                break;
-            };
-            self.under_way.0.push_back(started);
-        }
+        let room = self.source.room(self.under_way.0.len());
+        let under_way = &mut self.under_way.0;
+        self.source
+            .start(room, |started| under_way.push_back(started));
         Some(
             self.under_way
                 .0
@@ -169,10 +201,10 @@ where
     type Item = Result<<I::Item as TaskCall>::Output, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        for _ in 0..self.source.room(self.under_way.len() + self.refused.len()) {
-            let Some(started) = self.source.start_next() else {
-                break;
-            };
+        let room = self.source.room(self.under_way.len() + self.refused.len());
+        let mut all = Vec::new();
+        self.source.start(room, |started| all.push(started));
+        for started in all {
             self.watch(started);
         }
         if let Some(error) = self.refused.pop_front() {

@@ -9,6 +9,8 @@ use std::time::Duration;
 use loky_engine::report::{self, Cause};
 use loky_engine::signal_name;
 
+use crate::slot::Slot;
+
 /// What ended a worker. Named only on evidence.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -21,6 +23,15 @@ pub enum DeathCause {
     Exit(i32),
     /// The pool killed it.
     Killed,
+    /// The time of the task had run out, and the pool ended it.
+    TimedOut,
+    /// It had more memory than it might, and the pool ended it.
+    MemoryLimit,
+    /// The task was cancelled by force, and the pool ended it.
+    Cancelled,
+    /// Nothing did: the task panicked, and the worker lives. Only in the history of a task that was tried
+    /// again.
+    Panicked,
     /// It was not ready in time, and the pool killed it.
     NotReady,
     /// It sent bytes that are no message, and was killed for that.
@@ -36,33 +47,13 @@ impl DeathCause {
             Cause::Signal(number) => Self::Signal(number),
             Cause::Exit(code) => Self::Exit(code),
             Cause::NotReady => Self::NotReady,
-            // This front asks for no limit and no retry, and an end by force is no crash.
-            Cause::Killed
-            | Cause::TimedOut
-            | Cause::Cancelled
-            | Cause::MemoryLimit
-            | Cause::Raised => Self::Killed,
+            Cause::Killed => Self::Killed,
+            Cause::TimedOut => Self::TimedOut,
+            Cause::Cancelled => Self::Cancelled,
+            Cause::MemoryLimit => Self::MemoryLimit,
+            Cause::Raised => Self::Panicked,
             Cause::Protocol => Self::Protocol,
             Cause::Zygote => Self::Zygote,
-        }
-    }
-
-    /// The name of the signal, such as `SIGSEGV`, if one ended the worker.
-    pub fn signal(self) -> Option<&'static str> {
-        match self {
-            Self::Signal(number) => signal_name(number),
-            Self::Killed | Self::NotReady | Self::OutOfMemory => Some("SIGKILL"),
-            Self::Exit(_) | Self::Protocol | Self::Zygote => None,
-        }
-    }
-
-    /// The exit code, or the negative number of the signal.
-    pub fn exit_code(self) -> Option<i32> {
-        match self {
-            Self::Signal(number) => Some(-number),
-            Self::Exit(code) => Some(code),
-            Self::Killed | Self::NotReady | Self::OutOfMemory => Some(-9),
-            Self::Protocol | Self::Zygote => None,
         }
     }
 
@@ -74,13 +65,18 @@ impl DeathCause {
             Self::OutOfMemory => {
                 "Run fewer tasks at a time, make them smaller, or give the program more memory."
             }
-            Self::Killed => "The task can be submitted again.",
+            Self::Killed | Self::Cancelled | Self::Panicked => "The task can be submitted again.",
+            Self::TimedOut => {
+                "Give the task more time, or look at what it does: the evidence says whether it was computing \
+                 or waiting."
+            }
+            Self::MemoryLimit => "Make the task smaller, or raise its memory limit.",
             Self::NotReady => {
                 "Look for what takes so long in the initializer, or give workers more time to start."
             }
             Self::Protocol => "Look for code that writes to descriptors that it did not open.",
             Self::Zygote => "Look for what killed it; the tasks can be submitted again.",
-            Self::Signal(_) => match self.signal() {
+            Self::Signal(number) => match signal_name(number) {
                 Some("SIGSEGV") => {
                     "Native or unsafe code touched memory that is not its own: look at what the task calls."
                 }
@@ -121,6 +117,12 @@ impl fmt::Display for DeathCause {
             Self::Killed => {
                 formatter.write_str("was ended by SIGKILL at the request of this program")
             }
+            Self::TimedOut => {
+                formatter.write_str("was ended because the time of the task had run out")
+            }
+            Self::MemoryLimit => formatter.write_str("was ended because it had too much memory"),
+            Self::Cancelled => formatter.write_str("was ended because the task was cancelled"),
+            Self::Panicked => formatter.write_str("lives: the task panicked"),
             Self::NotReady => formatter.write_str("was not ready in time, and was ended"),
             Self::Protocol => formatter.write_str("sent bytes that are no message, and was ended"),
             Self::Zygote => {
@@ -140,12 +142,16 @@ impl std::error::Error for DeathCause {}
 pub struct CrashReport {
     /// Why the worker ended.
     pub cause: DeathCause,
+    /// The signal that ended the process, where one did and that is known; its number.
+    pub signal: Option<i32>,
     /// The worker's process.
     pub pid: i32,
     /// The worker's place in its pool, from 0.
     pub worker: u32,
     /// The function of the task, where the report is for one.
     pub task: Option<&'static str>,
+    /// What the task is called, where its [options](crate::TaskOptions::label) say so.
+    pub label: Option<String>,
     /// Which try at the task this was, from 1; 0 where none had begun in that worker.
     pub attempt: u32,
     /// Whether the task had begun in that worker.
@@ -161,15 +167,20 @@ pub struct CrashReport {
     /// The end of what it wrote to its standard error, where the pool keeps that: see
     /// [`Builder::capture_stderr`](crate::Builder::capture_stderr).
     pub stderr_tail: Option<String>,
+    /// The attempts at the task that failed before this one, oldest first.
+    pub history: Vec<CrashReport>,
 }
 
 impl CrashReport {
-    pub(crate) fn new(facts: &report::CrashReport, task: Option<&'static str>) -> Self {
+    pub(crate) fn new(facts: &report::CrashReport, slot: Option<&Slot>) -> Self {
+        let cause = DeathCause::of(facts.cause);
         Self {
-            cause: DeathCause::of(facts.cause),
+            cause,
+            signal: facts.signal,
             pid: facts.pid,
             worker: facts.index,
-            task,
+            task: slot.map(Slot::task),
+            label: slot.and_then(Slot::label).map(str::to_owned),
             attempt: facts.attempt,
             started: facts.started,
             runtime: facts.runtime_ns.map(Duration::from_nanos),
@@ -177,16 +188,62 @@ impl CrashReport {
             evidence: facts.evidence.clone(),
             last_words: (!facts.stack.is_empty()).then(|| facts.stack.clone()),
             stderr_tail: facts.stderr_tail.clone().filter(|tail| !tail.is_empty()),
+            history: facts
+                .history
+                .iter()
+                .map(|facts| Self::new(facts, slot))
+                .collect(),
+        }
+    }
+
+    /// The name of the signal, such as `SIGSEGV`, if one ended the worker.
+    pub fn signal_name(&self) -> Option<&'static str> {
+        self.signal.and_then(signal_name)
+    }
+
+    /// The exit code, or the negative number of the signal; `None` where the worker lives, or where
+    /// nobody knows.
+    pub fn exit_code(&self) -> Option<i32> {
+        match self.cause {
+            DeathCause::Exit(code) => Some(code),
+            DeathCause::Protocol | DeathCause::Zygote => None,
+            DeathCause::OutOfMemory
+            | DeathCause::Signal(_)
+            | DeathCause::Killed
+            | DeathCause::TimedOut
+            | DeathCause::MemoryLimit
+            | DeathCause::Cancelled
+            | DeathCause::Panicked
+            | DeathCause::NotReady => self.signal.map(|signal| -signal),
+        }
+    }
+
+    /// Whether the task had several attempts and each of them ended its worker.
+    pub fn is_poison(&self) -> bool {
+        let ended = |report: &Self| {
+            !matches!(
+                report.cause,
+                DeathCause::Panicked | DeathCause::TimedOut | DeathCause::Cancelled
+            )
+        };
+        !self.history.is_empty() && ended(self) && self.history.iter().all(ended)
+    }
+
+    fn advice(&self) -> &'static str {
+        if self.is_poison() {
+            "Every attempt has ended its worker: it is the task or its arguments, and no chance."
+        } else {
+            self.cause.advice()
         }
     }
 
     /// The same death as seen by a task that it did not meet while running.
-    pub(crate) fn of_bystander(facts: &report::CrashReport, task: Option<&'static str>) -> Self {
+    pub(crate) fn of_bystander(facts: &report::CrashReport, slot: Option<&Slot>) -> Self {
         Self {
             attempt: 0,
             started: false,
             runtime: None,
-            ..Self::new(facts, task)
+            ..Self::new(facts, slot)
         }
     }
 
@@ -198,6 +255,9 @@ impl CrashReport {
         )?;
         if let Some(task) = self.task {
             write!(formatter, ", task {task}")?;
+        }
+        if let Some(label) = &self.label {
+            write!(formatter, " ({label})")?;
         }
         if self.attempt != 0 {
             write!(formatter, ", attempt {}", self.attempt)?;
@@ -238,7 +298,11 @@ impl fmt::Display for CrashReport {
                 tail.trim_end()
             )?;
         }
-        write!(formatter, "\n{}", self.cause.advice())
+        for attempt in &self.history {
+            let (number, cause) = (attempt.attempt, attempt.cause);
+            write!(formatter, "\nAttempt {number}: its worker {cause}.")?;
+        }
+        write!(formatter, "\n{}", self.advice())
     }
 }
 

@@ -13,9 +13,19 @@ use loky_engine::front::TaskEnd;
 /// The end of one task.
 pub(crate) struct Slot {
     task: &'static str,
+    label: Option<Arc<str>>,
     end: OnceLock<TaskEnd>,
     watchers: Mutex<Watchers>,
     filled: Condvar,
+}
+
+/// Who is to be told that an end has been put down.
+pub(crate) struct Filled {
+    /// Threads wait.
+    pub(crate) is_awaited: bool,
+    /// Somebody sleeps over his arrivals.
+    pub(crate) arrivals: Option<Arc<Arrivals>>,
+    pub(crate) waker: Option<Waker>,
 }
 
 #[derive(Default)]
@@ -27,9 +37,10 @@ struct Watchers {
 }
 
 impl Slot {
-    pub(crate) fn new(task: &'static str) -> Self {
+    pub(crate) fn new(task: &'static str, label: Option<Arc<str>>) -> Self {
         Self {
             task,
+            label,
             end: OnceLock::new(),
             watchers: Mutex::default(),
             filled: Condvar::new(),
@@ -41,13 +52,19 @@ impl Slot {
         self.task
     }
 
+    /// What the task is called beside that.
+    pub(crate) fn label(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+
     /// The end, if it has come.
     pub(crate) fn end(&self) -> Option<&TaskEnd> {
         self.end.get()
     }
 
-    /// Puts the end down. The waker, if any, is to be called by whoever may.
-    pub(crate) fn fill(&self, end: TaskEnd) -> Option<Waker> {
+    /// Puts the end down. Threads that wait are not woken yet, nor is the waker called: that is for
+    /// whoever may, at the right time.
+    pub(crate) fn fill(&self, end: TaskEnd) -> Filled {
         let mut watchers = self.lock();
         // A task ends once; a second end would be a fault of the engine, and the first one counts.
         let is_first = self.end.set(end).is_ok();
@@ -56,13 +73,17 @@ impl Slot {
         let arrivals = watchers.arrivals.take();
         let is_awaited = watchers.threads > 0;
         drop(watchers);
-        if is_awaited {
-            self.filled.notify_all();
+        let arrivals = arrivals.filter(|(arrivals, ticket)| arrivals.push(*ticket));
+        Filled {
+            is_awaited,
+            arrivals: arrivals.map(|(arrivals, _)| arrivals),
+            waker,
         }
-        if let Some((arrivals, ticket)) = arrivals {
-            arrivals.push(ticket);
-        }
-        waker
+    }
+
+    /// Wakes the threads that wait for the end.
+    pub(crate) fn wake(&self) {
+        self.filled.notify_all();
     }
 
     /// Waits for the end; `None` when the deadline passes first.
@@ -113,7 +134,9 @@ impl Slot {
             watchers.arrivals = Some((Arc::clone(arrivals), ticket));
         } else {
             drop(watchers);
-            arrivals.push(ticket);
+            if arrivals.push(ticket) {
+                arrivals.wake();
+            }
         }
     }
 
@@ -125,27 +148,45 @@ impl Slot {
 /// Tickets of tasks that have ended, in the order in which they did.
 #[derive(Default)]
 pub(crate) struct Arrivals {
-    queue: Mutex<VecDeque<u64>>,
+    queue: Mutex<Queue>,
     filled: Condvar,
 }
 
+#[derive(Default)]
+struct Queue {
+    tickets: VecDeque<u64>,
+    /// Somebody sleeps, and nobody has been asked to wake him.
+    is_awaited: bool,
+}
+
 impl Arrivals {
-    fn push(&self, ticket: u64) {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.push_back(ticket);
-        drop(queue);
-        self.filled.notify_one();
+    /// Puts a ticket down; whether somebody is to be woken for it.
+    #[must_use = "somebody may sleep"]
+    fn push(&self, ticket: u64) -> bool {
+        let mut queue = self.lock();
+        queue.tickets.push_back(ticket);
+        std::mem::take(&mut queue.is_awaited)
+    }
+
+    pub(crate) fn wake(&self) {
+        self.filled.notify_all();
     }
 
     /// Waits for the next one.
     pub(crate) fn take(&self) -> u64 {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.lock();
         loop {
-            if let Some(ticket) = queue.pop_front() {
+            if let Some(ticket) = queue.tickets.pop_front() {
+                queue.is_awaited = false;
                 return ticket;
             }
+            queue.is_awaited = true;
             let waited = self.filled.wait(queue);
             queue = waited.unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

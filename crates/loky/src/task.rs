@@ -159,10 +159,28 @@ pub(crate) mod sealed {
     }
 }
 
+/// In the place of a call's task: an attempt that panics wants to be followed by another. Lists of
+/// tasks are shorter than that.
+const REPEATS_AFTER_PANIC: u32 = 1 << 31;
+
+/// Has another attempt follow one that panics.
+pub(crate) fn repeat_after_panic(call: &mut Encoded) {
+    if let Some(head) = call.stream.first_chunk_mut() {
+        *head = (u32::from_le_bytes(*head) | REPEATS_AFTER_PANIC).to_le_bytes();
+    }
+}
+
+/// Whether a call wants that.
+pub(crate) fn repeats_after_panic(stream: &[u8]) -> bool {
+    let head = stream.first_chunk().map(|head| u32::from_le_bytes(*head));
+    head.is_some_and(|head| head & REPEATS_AFTER_PANIC != 0)
+}
+
 /// Runs a call that has been sent to this process.
 pub(crate) fn run_call(sent: Sent<'_>) -> Ran {
     let found = sent.stream.split_first_chunk().and_then(|(index, rest)| {
-        let index = usize::try_from(u32::from_le_bytes(*index)).ok()?;
+        let index = u32::from_le_bytes(*index) & !REPEATS_AFTER_PANIC;
+        let index = usize::try_from(index).ok()?;
         Some((TASKS.get(index)?, rest))
     });
     let Some((entry, stream)) = found else {

@@ -141,6 +141,38 @@ pub enum GroupVersion {
     Two,
 }
 
+/// Whether a process computes or waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RunState {
+    /// It computes, or would if a processor were free.
+    Running,
+    /// It waits, and a signal would wake it.
+    Sleeping,
+    /// It waits in the kernel for a device, and no signal reaches it.
+    Blocked,
+    /// It has been stopped, by a signal or a debugger.
+    Stopped,
+    /// It is over and has not been waited for.
+    Ended,
+    /// The system says something else.
+    Other,
+}
+
+/// What a process is doing, seen from outside. That of the first thread, where there are several.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Activity {
+    /// Whether it computes or waits.
+    pub state: RunState,
+    /// The processor time that all its threads have used, in nanoseconds.
+    pub cpu_ns: u64,
+    /// What it has resident.
+    pub resident_bytes: u64,
+    /// How many threads it has.
+    pub threads: u32,
+    /// The function of the kernel in which it waits, where the system tells.
+    pub waits_in: Option<String>,
+}
+
 /// What the kernel has counted in a memory cgroup since it was made; `None` where it does not say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct MemoryCounters {
@@ -296,6 +328,7 @@ const _: () = {
     const _: fn(i32) -> io::Result<u64> = crate::usage::resident_bytes;
     const _: fn(i32) -> io::Result<u64> = crate::usage::peak_bytes;
     const _: fn() -> u64 = crate::usage::preemptions;
+    const _: fn(i32) -> io::Result<Activity> = crate::usage::activity;
 
     type Group = crate::cgroup::MemoryGroup;
     const _: fn(i32) -> Option<Group> = Group::of;

@@ -15,14 +15,15 @@
 mod bytes;
 mod deaths;
 mod front;
+#[path = "../../../testing/harness.rs"]
+mod harness;
 mod life;
 mod options;
 mod owner;
 mod scribbler;
 mod wild;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
+use harness::Case;
 use loky_sys::process;
 use owner::{Setting, descriptors};
 
@@ -34,27 +35,12 @@ fn main() {
     match words.split_first() {
         Some((role, rest)) if role == front::ZYGOTE_ROLE => front::zygote(rest),
         Some((role, rest)) if role == front::WORKER_ROLE => front::executed_worker(rest),
-        Some(_) | None => run(&words),
+        Some(_) | None => harness::run(&words, tests()),
     }
 }
 
-fn run(words: &[String]) {
-    let has = |option: &str| words.iter().any(|word| word == option);
-    let filters: Vec<&String> = words
-        .iter()
-        .filter(|word| !word.starts_with('-') && *word != "terse")
-        .collect();
-    let wanted = |name: &str| {
-        let matches = |filter: &&String| {
-            if has("--exact") {
-                name == **filter
-            } else {
-                name.contains(filter.as_str())
-            }
-        };
-        !has("--ignored") && (filters.is_empty() || filters.iter().any(matches))
-    };
-    let mut failures = Vec::new();
+fn tests() -> Vec<Case> {
+    let mut cases: Vec<Case> = Vec::new();
     for setting in Setting::ALL {
         let tests = [
             life::TESTS,
@@ -65,30 +51,18 @@ fn run(words: &[String]) {
         ];
         for (test, body) in tests.concat() {
             let name = format!("{}::{test}", setting.name());
-            if !wanted(&name) {
-                continue;
-            }
-            if has("--list") {
-                println!("{name}: test");
-                continue;
-            }
-            let passed = catch_unwind(AssertUnwindSafe(|| {
-                let before = descriptors();
-                body(setting);
-                assert!(
-                    !process::has_children().unwrap(),
-                    "the test left a child behind"
-                );
-                assert_eq!(descriptors(), before, "the test left descriptors behind");
-            }));
-            println!(
-                "test {name} ... {}",
-                if passed.is_ok() { "ok" } else { "FAILED" }
-            );
-            if passed.is_err() {
-                failures.push(name);
-            }
+            cases.push((name, Box::new(move || guarded(setting, body))));
         }
     }
-    assert!(failures.is_empty(), "failed: {failures:?}");
+    cases
+}
+
+fn guarded(setting: Setting, test: fn(Setting)) {
+    let before = descriptors();
+    test(setting);
+    assert!(
+        !process::has_children().unwrap(),
+        "the test left a child behind"
+    );
+    assert_eq!(descriptors(), before, "the test left descriptors behind");
 }

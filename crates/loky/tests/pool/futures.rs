@@ -32,7 +32,7 @@ fn deadline(setting: Setting) {
     let future = pool.submit(wait_at::call(gate.name())).unwrap();
     let arrived = gate.arrival();
     let late = future.wait_timeout(Duration::from_millis(1));
-    assert!(matches!(late, Err(Error::Timeout)));
+    assert!(matches!(late, Err(Error::WaitTimeout)));
     assert_eq!(future.state(), TaskState::Running);
     drop(arrived);
     value(&future);

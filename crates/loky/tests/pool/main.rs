@@ -15,8 +15,12 @@
 mod bytes;
 mod failures;
 mod futures;
+#[path = "../../../testing/harness.rs"]
+mod harness;
 mod life;
 mod maps;
+mod observed;
+mod options;
 mod owner;
 mod rows;
 mod stage;
@@ -24,8 +28,7 @@ mod surroundings;
 mod table;
 mod tasks;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
+use harness::Case;
 use loky_sys::process;
 use stage::{Setting, descriptors, until};
 
@@ -39,49 +42,13 @@ fn main() {
         owner::play(&words[1..]);
         return;
     }
-    run(&words);
+    harness::run(&words, tests());
 }
-
-fn run(words: &[String]) {
-    let has = |option: &str| words.iter().any(|word| word == option);
-    let filters: Vec<&String> = words
-        .iter()
-        .filter(|word| !word.starts_with('-') && *word != "terse")
-        .collect();
-    let wanted = |name: &str| {
-        let matches = |filter: &&String| {
-            if has("--exact") {
-                name == **filter
-            } else {
-                name.contains(filter.as_str())
-            }
-        };
-        !has("--ignored") && (filters.is_empty() || filters.iter().any(matches))
-    };
-    let mut failed = Vec::new();
-    for (name, test) in tests() {
-        if !wanted(&name) {
-            continue;
-        }
-        if has("--list") {
-            println!("{name}: test");
-            continue;
-        }
-        let passed = catch_unwind(AssertUnwindSafe(|| guarded(&*test))).is_ok();
-        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
-        if !passed {
-            failed.push(name);
-        }
-    }
-    assert!(failed.is_empty(), "failed: {failed:?}");
-}
-
-type Case = (String, Box<dyn Fn()>);
 
 fn tests() -> Vec<Case> {
     let mut tests: Vec<Case> = vec![(
         "every_line_of_the_table_has_its_rows".to_owned(),
-        Box::new(table::every_line_has_its_rows),
+        Box::new(|| guarded(&table::every_line_has_its_rows)),
     )];
     for setting in Setting::ALL {
         let plain = [
@@ -91,12 +58,16 @@ fn tests() -> Vec<Case> {
             bytes::TESTS,
             surroundings::TESTS,
             failures::TESTS,
+            options::TESTS,
+            observed::TESTS,
         ];
         for (name, test) in plain.concat() {
             let name = format!("{}::{name}", setting.name());
-            tests.push((name, Box::new(move || test(setting))));
+            tests.push((name, Box::new(move || guarded(&|| test(setting)))));
         }
-        tests.extend(table::cases(setting));
+        for (name, test) in table::cases(setting) {
+            tests.push((name, Box::new(move || guarded(&*test))));
+        }
     }
     tests
 }

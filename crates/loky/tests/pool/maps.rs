@@ -6,7 +6,7 @@ use loky::Error;
 
 use crate::Test;
 use crate::stage::{Gate, Setting};
-use crate::tasks::{double, exits, panics, wait_at};
+use crate::tasks::{Odd, double, exits, odd, panics, wait_at};
 
 pub const TESTS: &[Test] = &[
     ("map_keeps_the_order_of_its_inputs", ordered),
@@ -15,6 +15,11 @@ pub const TESTS: &[Test] = &[
     ("map_gives_an_error_in_the_place_of_its_task", errors),
     ("a_map_that_is_dropped_cancels_what_is_left", dropped),
     ("map_of_nothing_is_empty", empty),
+    (
+        "map_holds_nothing_back_for_an_iterator_that_waits",
+        waiting_iterator,
+    ),
+    ("calls_that_cannot_be_written_keep_their_places", unwritable),
 ];
 
 fn ordered(setting: Setting) {
@@ -115,6 +120,41 @@ fn dropped(setting: Setting) {
     drop(second);
     pool.shutdown().unwrap();
     // Nobody ever came: a task that had been left would have waited here for ever.
+}
+
+/// The second call is made when the first one has begun.
+fn waiting_iterator(setting: Setting) {
+    let pool = setting.pool(2);
+    let gate = Gate::new();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let name = gate.name();
+    let asking = {
+        let pool = pool.clone();
+        std::thread::spawn(move || pool.map(receiver).collect::<Vec<_>>())
+    };
+    sender.send(wait_at::call(name.clone())).unwrap();
+    let first = gate.arrival();
+    sender.send(wait_at::call(name)).unwrap();
+    let second = gate.arrival();
+    drop(sender);
+    let pids = [first.pid, second.pid];
+    drop((first, second));
+    let results = asking.join().unwrap();
+    assert!(results.into_iter().map(Result::unwrap).eq(pids));
+    pool.shutdown().unwrap();
+}
+
+fn unwritable(setting: Setting) {
+    let pool = setting.pool(1);
+    let calls = (0..10).map(|x| odd::call(Odd(x)));
+    let results: Vec<_> = pool.map(calls).collect();
+    for (x, result) in (0..10).zip(results) {
+        match result {
+            Ok(value) => assert!(x % 2 == 1 && value == x),
+            Err(error) => assert!(x % 2 == 0 && matches!(error, Error::Encode(_))),
+        }
+    }
+    pool.shutdown().unwrap();
 }
 
 fn empty(setting: Setting) {

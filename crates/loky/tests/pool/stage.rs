@@ -111,7 +111,7 @@ pub fn until<T>(mut ask: impl FnMut() -> Option<T>) -> T {
 pub fn end<T: DeserializeOwned>(future: &TaskFuture<T>) -> Result<T, Error> {
     let end = future.wait_timeout(PATIENCE);
     assert!(
-        !matches!(end, Err(Error::Timeout)),
+        !matches!(end, Err(Error::WaitTimeout)),
         "{} does not end",
         future.task()
     );

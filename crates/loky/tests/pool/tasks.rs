@@ -43,6 +43,24 @@ impl<'de> Deserialize<'de> for OneWay {
     }
 }
 
+/// A number that can be written if it is odd.
+#[derive(Debug, Deserialize)]
+pub struct Odd(pub u8);
+
+impl Serialize for Odd {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.is_multiple_of(2) {
+            return Err(serde::ser::Error::custom("it is even"));
+        }
+        serializer.serialize_newtype_struct("Odd", &self.0)
+    }
+}
+
+#[loky::task]
+pub fn odd(number: Odd) -> u8 {
+    number.0
+}
+
 /// What can be written, and cannot be read.
 #[derive(Debug)]
 pub struct Unreadable;
@@ -275,4 +293,76 @@ pub fn prepares_with(number: u64) {
 #[loky::task]
 pub fn prepared() -> u64 {
     PREPARED.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+/// Computes, and comes to no end.
+#[loky::task]
+pub fn computes_for_ever() {
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+/// Waits, and comes to no end, also where it is asked to.
+#[loky::task]
+pub fn ignores_requests_to_end() {
+    loky_sys::signal::ignore(libc::SIGTERM).unwrap();
+    loop {
+        std::thread::park();
+    }
+}
+
+fn append(path: &str, word: &str) {
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.create(true).append(true).open(path).unwrap();
+    file.write_all(word.as_bytes()).unwrap();
+}
+
+/// Writes down that it ran; answers which run this was, from 1.
+fn note_run(path: &str) -> u32 {
+    append(path, ".");
+    u32::try_from(std::fs::read(path).unwrap().len()).unwrap()
+}
+
+/// Dies in its first runs.
+#[loky::task]
+pub fn dies_before(path: String, run: u32) -> u32 {
+    let this = note_run(&path);
+    if this < run {
+        std::process::exit(5);
+    }
+    this
+}
+
+/// Panics in its first runs.
+#[loky::task]
+pub fn panics_before(path: String, run: u32) -> u32 {
+    let this = note_run(&path);
+    assert!(this >= run, "run {this} panics");
+    this
+}
+
+/// Comes to no end in its first runs.
+#[loky::task]
+pub fn hangs_before(path: String, run: u32) -> u32 {
+    let this = note_run(&path);
+    if this < run {
+        loop {
+            std::thread::park();
+        }
+    }
+    this
+}
+
+/// Appends a word to a file.
+#[loky::task]
+pub fn writes(path: String, word: String) {
+    append(&path, &word);
+}
+
+/// Has so much memory.
+#[loky::task]
+pub fn fills(mebibytes: usize) -> usize {
+    let filled: Vec<Vec<u8>> = (0..mebibytes).map(|_| vec![1; 1 << 20]).collect();
+    std::hint::black_box(&filled).len()
 }

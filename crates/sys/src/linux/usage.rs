@@ -1,7 +1,9 @@
-//! How much memory a process uses, and whether it has its processor to itself. It never guesses: what the kernel does not tell is an error.
+//! How much memory a process uses, what it is doing, and whether it has its processor to itself. It never guesses: what the kernel does not tell is an error.
 
 use std::fs;
 use std::io;
+
+pub use crate::contract::{Activity, RunState};
 
 /// What the process has resident now, shared pages included.
 pub fn resident_bytes(pid: i32) -> io::Result<u64> {
@@ -36,6 +38,36 @@ pub fn preemptions() -> u64 {
     let told = unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) } == 0;
     let count = if told { usage.ru_nivcsw } else { 0 };
     u64::try_from(count).unwrap_or(0)
+}
+
+/// What the process is doing now.
+pub fn activity(pid: i32) -> io::Result<Activity> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name before it is the program's own choice, and may hold anything.
+    let fields = text.rsplit(')').next().unwrap_or_default();
+    let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
+    let number = |place: usize| {
+        let word = fields.get(place).and_then(|word| word.parse::<u64>().ok());
+        word.ok_or_else(unreadable)
+    };
+    let ticks = number(11)?.saturating_add(number(12)?);
+    let tick_ns = 1_000_000_000 / rustix::param::clock_ticks_per_second().max(1);
+    let waits_in = fs::read_to_string(format!("/proc/{pid}/wchan")).ok();
+    Ok(Activity {
+        state: match fields.first() {
+            Some(&"R") => RunState::Running,
+            Some(&"S" | &"I") => RunState::Sleeping,
+            Some(&"D") => RunState::Blocked,
+            Some(&"T" | &"t") => RunState::Stopped,
+            Some(&"Z" | &"X") => RunState::Ended,
+            Some(_) | None => RunState::Other,
+        },
+        cpu_ns: ticks.saturating_mul(tick_ns),
+        resident_bytes: resident_bytes(pid)?,
+        threads: u32::try_from(number(17)?).unwrap_or(u32::MAX),
+        // A process that computes is in none, and one that others may not look at tells none.
+        waits_in: waits_in.filter(|name| !name.is_empty() && name != "0"),
+    })
 }
 
 fn unreadable() -> io::Error {

@@ -1,7 +1,9 @@
-//! How much memory a process uses, and whether it has its processor to itself. It never guesses: what the kernel does not tell is an error.
+//! How much memory a process uses, what it is doing, and whether it has its processor to itself. It never guesses: what the kernel does not tell is an error.
 
 use std::ffi::{c_int, c_void};
 use std::io;
+
+pub use crate::contract::{Activity, RunState};
 
 /// What the process has resident now.
 pub fn resident_bytes(pid: i32) -> io::Result<u64> {
@@ -29,6 +31,22 @@ pub fn preemptions() -> u64 {
     let told = unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) } == 0;
     let count = if told { usage.ru_nivcsw } else { 0 };
     u64::try_from(count).unwrap_or(0)
+}
+
+/// What the process is doing now. This system does not say in what it waits.
+pub fn activity(pid: i32) -> io::Result<Activity> {
+    let info = task_info(pid)?;
+    Ok(Activity {
+        state: if info.pti_numrunning > 0 {
+            RunState::Running
+        } else {
+            RunState::Sleeping
+        },
+        cpu_ns: info.pti_total_user.saturating_add(info.pti_total_system),
+        resident_bytes: info.pti_resident_size,
+        threads: u32::try_from(info.pti_threadnum).unwrap_or(0),
+        waits_in: None,
+    })
 }
 
 pub(crate) fn task_info(pid: i32) -> io::Result<libc::proc_taskinfo> {

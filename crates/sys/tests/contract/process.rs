@@ -455,3 +455,18 @@ fn the_lists_of_children_are_used_unless_they_are_forced_off() {
     let there = std::fs::exists(format!("/proc/self/task/{}/children", process::pid())).unwrap();
     assert_eq!(process::has_children_lists(), there && !forced);
 }
+
+#[test]
+fn what_a_process_is_doing_is_told_while_it_is_there() {
+    let own = usage::activity(process::pid()).unwrap();
+    assert!(own.threads >= 1 && own.resident_bytes > 0, "{own:?}");
+    let child = Child::start("exit_with", &["0".into()], &[]);
+    await_end(child.pid);
+    assert_eq!(
+        usage::activity(child.pid).unwrap().state,
+        usage::RunState::Ended
+    );
+    let gone = child.pid;
+    child.wait();
+    assert!(usage::activity(gone).is_err());
+}

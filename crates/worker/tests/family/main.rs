@@ -13,14 +13,15 @@
 
 mod deaths;
 mod front;
+#[path = "../../../testing/harness.rs"]
+mod harness;
 mod parent;
 mod segments;
 mod spawning;
 mod tasks;
 mod witness;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
+use harness::Case;
 use loky_sys::process;
 use parent::Setting;
 
@@ -34,66 +35,31 @@ fn main() {
         Some((role, rest)) if role == front::WORKER_ROLE => front::executed_worker(rest),
         Some((role, rest)) if role == front::PARENT_ROLE => front::parent(rest),
         Some((role, _)) if role == front::IDLE_ROLE => front::idle(),
-        Some(_) | None => run(&words),
+        Some(_) | None => harness::run(&words, tests()),
     }
 }
 
-fn run(words: &[String]) {
-    let listing = words.iter().any(|word| word == "--list");
-    let ignored_only = words.iter().any(|word| word == "--ignored");
-    let exact = words.iter().any(|word| word == "--exact");
-    let filters: Vec<&String> = words
-        .iter()
-        .filter(|word| !word.starts_with('-') && *word != "terse")
-        .collect();
-    let wanted = |name: &str| {
-        filters.is_empty()
-            || filters.iter().any(|filter| {
-                if exact {
-                    name == *filter
-                } else {
-                    name.contains(*filter)
-                }
-            })
-    };
-    let mut passed_count = 0;
-    let mut failures = Vec::new();
+fn tests() -> Vec<Case> {
+    let mut cases: Vec<Case> = Vec::new();
     for setting in Setting::ALL {
-        for (test, body) in [
+        let all = [
             spawning::TESTS,
             tasks::TESTS,
             segments::TESTS,
             deaths::TESTS,
-        ]
-        .concat()
-        {
+        ];
+        for (test, body) in all.concat() {
             let name = format!("{}::{test}", setting.name());
-            if !wanted(&name) || ignored_only {
-                continue;
-            }
-            if listing {
-                println!("{name}: test");
-                continue;
-            }
-            let passed = catch_unwind(AssertUnwindSafe(|| {
-                body(setting);
-                assert!(
-                    !process::has_children().unwrap(),
-                    "the test left a child behind"
-                );
-            }));
-            println!(
-                "test {name} ... {}",
-                if passed.is_ok() { "ok" } else { "FAILED" }
-            );
-            match passed {
-                Ok(()) => passed_count += 1,
-                Err(_) => failures.push(name),
-            }
+            cases.push((name, Box::new(move || guarded(setting, body))));
         }
     }
-    if !listing {
-        println!("{passed_count} passed, {} failed", failures.len());
-    }
-    assert!(failures.is_empty(), "failed: {failures:?}");
+    cases
+}
+
+fn guarded(setting: Setting, test: fn(Setting)) {
+    test(setting);
+    assert!(
+        !process::has_children().unwrap(),
+        "the test left a child behind"
+    );
 }
