@@ -259,7 +259,8 @@ impl ProcessPoolExecutor {
 
     /// What has been counted since the pool was made.
     pub fn statistics(&self) -> Statistics {
-        Statistics::new(&self.handle.inner.pool.statistics())
+        let tally = self.handle.inner.pool.tally().unwrap_or_default();
+        Statistics::new(&tally.core)
     }
 
     /// The worker processes that there are, by their place in the pool.
