@@ -358,6 +358,16 @@ def test_the_crash_mode_may_come_from_the_environment(monkeypatch):
         loky.ProcessPoolExecutor(1)
 
 
+def test_the_transport_comes_from_the_environment(monkeypatch):
+    monkeypatch.delenv("LOKY_TRANSPORT", raising=False)
+    assert loky.ProcessPoolExecutor(1)._options.transport == "ring"
+    monkeypatch.setenv("LOKY_TRANSPORT", "socket")
+    assert loky.ProcessPoolExecutor(1)._options.transport == "socket"
+    monkeypatch.setenv("LOKY_TRANSPORT", "pigeon")
+    with pytest.raises(ValueError, match="LOKY_TRANSPORT must be one of 'ring', 'socket', not 'pigeon'"):
+        loky.ProcessPoolExecutor(1)
+
+
 def test_pools_nested_too_deep_are_refused(monkeypatch):
     monkeypatch.setattr(process_executor, "_CURRENT_DEPTH", 10)
     with pytest.raises(loky.LokyRecursionError, match="MAX_DEPTH=10"):

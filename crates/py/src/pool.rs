@@ -82,16 +82,6 @@ impl Pool {
             terminate_grace_ns: terminate_grace.map(nanoseconds).transpose()?,
             ..CoreConfig::default()
         };
-        let launcher = match launcher {
-            "zygote" => Launcher::Zygote,
-            "exec" => Launcher::Exec,
-            other => return Err(unknown("launcher", other, "'zygote' or 'exec'")),
-        };
-        let transport = match transport {
-            "ring" => Transport::Ring,
-            "socket" => Transport::Socket,
-            other => return Err(unknown("transport", other, "'ring' or 'socket'")),
-        };
         let inbox = Arc::new(Inbox::new());
         let front: Arc<dyn Front> = Arc::clone(&inbox) as Arc<dyn Front>;
         let command = LauncherCommand {
@@ -101,8 +91,8 @@ impl Pool {
         };
         let config = PoolConfig {
             core,
-            launcher,
-            transport,
+            launcher: launcher_named(launcher)?,
+            transport: transport_named(transport)?,
             command,
             segment_budget_bytes: SEGMENT_BUDGET_BYTES,
             stack_signal: Some(STACK_SIGNAL),
@@ -382,6 +372,22 @@ fn task_options(options: OptionsTuple) -> PyResult<Box<TaskOptions>> {
         slow_after_ns: slow_after.map(nanoseconds).transpose()?,
         memory_limit_bytes: memory_limit,
     }))
+}
+
+fn launcher_named(name: &str) -> PyResult<Launcher> {
+    match name {
+        "zygote" => Ok(Launcher::Zygote),
+        "exec" => Ok(Launcher::Exec),
+        other => Err(unknown("launcher", other, "'zygote' or 'exec'")),
+    }
+}
+
+fn transport_named(name: &str) -> PyResult<Transport> {
+    match name {
+        "ring" => Ok(Transport::Ring),
+        "socket" => Ok(Transport::Socket),
+        other => Err(unknown("transport", other, "'ring' or 'socket'")),
+    }
 }
 
 fn unknown(name: &str, got: &str, must: &str) -> PyErr {

@@ -139,30 +139,28 @@ fn run(worker: &mut Worker, task: &TaskIn) {
             babble();
             park();
         }
-        "scribble" => {
-            Scribbler::new().scribble(number());
-            sign(b'w');
-            park();
-        }
-        "half" => {
-            let scribbler = Scribbler::new();
-            let tail = scribbler.tail();
-            scribbler.pretend_the_parent_is_awake();
-            reply(worker, task, false, b"never given", &[]);
-            scribbler.unwrite(tail, number().unsigned_abs().into());
-            process::exit_now(3);
-        }
-        "commit" => {
-            let scribbler = Scribbler::new();
-            let tail = scribbler.tail();
-            scribbler.pretend_the_parent_is_awake();
-            let pid = process::pid().to_string();
-            reply(worker, task, false, pid.as_bytes(), &[]);
-            assert_ne!(scribbler.tail(), tail, "it did not go into the ring");
-            process::exit_now(3);
-        }
+        "scribble" | "half" | "commit" => run_wild(worker, task, command, number),
         other => panic!("no such task: {other}"),
     }
+}
+
+/// Tasks that write into the rings what no worker writes.
+fn run_wild(worker: &mut Worker, task: &TaskIn, command: &str, mut number: impl FnMut() -> i32) {
+    let scribbler = Scribbler::new();
+    if command == "scribble" {
+        scribbler.scribble(number());
+        sign(b'w');
+        park();
+    }
+    let tail = scribbler.tail();
+    scribbler.pretend_the_parent_is_awake();
+    let pid = process::pid().to_string();
+    reply(worker, task, false, pid.as_bytes(), &[]);
+    assert_ne!(scribbler.tail(), tail, "it did not go into the ring");
+    if command == "half" {
+        scribbler.unwrite(tail, number().unsigned_abs().into());
+    }
+    process::exit_now(3);
 }
 
 /// Writes what is no frame into every socket of this process.
