@@ -32,9 +32,10 @@ from ._processes import WorkerTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
+    from . import _share
     from ._options import TaskOptions
 
 _TRANSIENT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN))
@@ -85,6 +86,8 @@ class PoolLife:
         self._over = False
         self._cancelling: set[int] = set()
         self._submitting: list[None] = []
+        # The objects for many tasks that unfinished tasks need, by task number.
+        self._shared: dict[int, Collection[_share.Shared[Any]]] = {}
         self._warned_of_growth = False
         self._setup_error: BaseException | None = None
         self._broken_by: Mapping[str, Any] | None = None
@@ -155,6 +158,7 @@ class PoolLife:
                 function = _soft_limit.call
         self._submitting.append(None)
         try:
+            end_shares = _begin_shares() if _state.shares else None
             try:
                 if options is not None and options.retry_on:
                     stream, buffers = self._encode(function, args, kwargs, options.retry_on)
@@ -166,7 +170,9 @@ class PoolLife:
                 future._note(error)
                 future._finish(None, error)
                 return future
-            self._hand_over(future, stream, buffers, label)
+            finally:
+                shared = () if end_shares is None else end_shares()
+            self._hand_over(future, stream, buffers, label, shared)
         finally:
             self._submitting.pop()
         if self._pool.spawning():
@@ -188,8 +194,15 @@ class PoolLife:
             return _pickling.encode_task(function, args, kwargs, reducers, retry_on)
 
     def _hand_over(
-        self, future: "Future[Any]", stream: bytes, buffers: "list[memoryview]", label: str | None
+        self,
+        future: "Future[Any]",
+        stream: bytes,
+        buffers: "_pickling.Buffers",
+        label: str | None,
+        shared: "Collection[_share.Shared[Any]]",
     ) -> None:
+        for handle in shared:
+            handle.used_by(self)
         try:
             options = future._options
             if options is None:
@@ -201,7 +214,9 @@ class PoolLife:
             raise self.refusal(refusal) from None
         future._pool, future._task, future._label = self.ref, task, label
         if buffers or len(stream) > _SMALL_BYTES:
-            future._sent_bytes = len(stream) + sum(buffer.nbytes for buffer in buffers)
+            future._sent_bytes = len(stream) + sum(map(len, buffers))
+        if shared:
+            self._shared[task] = shared
         # The outcome may be here before the future is known. Both sides put down what they have
         # and then look for the other's; whoever takes the outcome out finishes the future.
         self.pending[task] = future
@@ -285,6 +300,7 @@ class PoolLife:
             if not self._pool.cancel(task):
                 return False
             self.pending.pop(task, None)
+            self._shared.pop(task, None)
             return True
         finally:
             self._cancelling.discard(task)
@@ -322,6 +338,18 @@ class PoolLife:
             self._break_with(error)
 
     # What the executor asks.
+
+    def forget_shared(self, name: bytes) -> None:
+        """Nobody needs the object of this name any more: the workers drop it.
+
+        Safe in a destructor, as `drain` is.
+        """
+        if self.inherited or self._over:
+            return
+        try:
+            self._pool.forget(name)
+        except (PoolClosed, PoolBroken, PoolForked, RuntimeError):
+            pass  # There are no workers any more that keep anything.
 
     def resize(self, workers: int) -> None:
         """Change the number of workers; returns when it has taken effect or the pool has ended."""
@@ -365,6 +393,7 @@ class PoolLife:
         """Carry out one item of a batch."""
         match item[0]:
             case "cancelled":
+                self._shared.pop(item[1], None)
                 if item[1] not in self._cancelling:
                     future = self.pending.pop(item[1], None)
                     if future is not None:
@@ -403,6 +432,7 @@ class PoolLife:
                 raise RuntimeError(f"the engine reports {unknown!r}, which this version does not know")
 
     def _settle(self, future: "Future[Any]", item: "tuple[Any, ...]") -> None:
+        self._shared.pop(item[1], None)
         match item[0]:
             case "value" | "raised":
                 future._finish_payload(item[2], item[0] == "raised")
@@ -525,6 +555,7 @@ class PoolLife:
                 self._settle(future, outcome)
             else:
                 future._finish(None, _exceptions.fresh_copy(error))
+        self._shared.clear()
 
     def ended(self) -> None:
         """The engine has delivered everything. Nothing is left to wait for."""
@@ -536,6 +567,14 @@ class PoolLife:
         # A tracker that could not be started with the workers can be now, or its pipe has no reader.
         _launch_tracker()
         _lives.unregister(self)
+
+
+def _begin_shares() -> "Callable[[], Collection[_share.Shared[Any]]]":
+    """Collect the objects for many tasks in what this thread encodes; ends with the call of the result."""
+    from . import _share
+
+    before = _share.begin_call()
+    return lambda: _share.end_call(before)
 
 
 def _launch_tracker() -> None:

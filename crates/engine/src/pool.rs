@@ -26,8 +26,10 @@ use crate::driver;
 use crate::error::EngineError;
 use crate::front::{Front, TaskPayload};
 use crate::launcher::Setup;
+use crate::recognise::Draft;
 use crate::report::Breakage;
-use crate::state::{Phase, State, TaskEntry, Watched};
+use crate::segments::Traffic;
+use crate::state::{Phase, State, Watched};
 
 /// What the callers and the poll loop share.
 pub(crate) struct Shared {
@@ -168,7 +170,7 @@ impl Pool {
     /// # Errors
     /// `ShutDown`, `Broken`, `Forked`, `Fault`: the task was not accepted, and its payload is dropped.
     pub fn submit(&self, payload: TaskPayload) -> Result<TaskId, EngineError> {
-        self.change(|shared, state| accept(shared, state, payload, None))
+        self.submit_with(payload, None)
     }
 
     /// Accepts a task for which something is asked.
@@ -180,11 +182,23 @@ impl Pool {
         payload: TaskPayload,
         options: Option<Box<TaskOptions>>,
     ) -> Result<TaskId, EngineError> {
-        self.change(|shared, state| accept(shared, state, payload, options))
+        if !self.is_own() {
+            return Err(EngineError::Forked);
+        }
+        let draft = match Draft::small(payload) {
+            Ok(draft) => draft,
+            Err(payload) => {
+                let mut draft = Draft::large(payload);
+                draft.look_up(&mut self.shared.lock().segments);
+                draft.compare();
+                draft
+            }
+        };
+        self.change(|shared, state| accept(shared, state, draft, options))
     }
 
     /// As [`Self::submit`], for a caller that must not wait: gives the payload back where somebody
-    /// else is at the pool's state.
+    /// else is at the pool's state, or there is much to compare.
     pub fn try_submit(
         &self,
         payload: TaskPayload,
@@ -192,7 +206,8 @@ impl Pool {
         let Some(state) = self.is_own().then(|| self.shared.try_lock()).flatten() else {
             return Err(payload);
         };
-        Ok(self.change_locked(state, |shared, state| accept(shared, state, payload, None)))
+        let draft = Draft::small(payload)?;
+        Ok(self.change_locked(state, |shared, state| accept(shared, state, draft, None)))
     }
 
     /// Whether workers wait for a description of their surroundings.
@@ -439,6 +454,24 @@ impl Pool {
         }
     }
 
+    /// How many large bytes the tasks had, and how many of them were moved.
+    pub fn traffic(&self) -> Traffic {
+        if self.is_own() {
+            self.shared.lock().segments.traffic
+        } else {
+            Traffic::default()
+        }
+    }
+
+    /// Has every worker forget what its front keeps under this name, when it has nothing before that
+    /// to do.
+    pub fn forget(&self, name: &[u8]) -> Result<(), EngineError> {
+        self.change(|_, state| {
+            state.forget(name);
+            Ok(())
+        })
+    }
+
     /// Changes the state and lets the others see it.
     fn change<T>(
         &self,
@@ -520,19 +553,16 @@ fn ring(wake: Option<Arc<Wake>>) {
 fn accept(
     shared: &Arc<Shared>,
     state: &mut State,
-    payload: TaskPayload,
+    draft: Draft,
     options: Option<Box<TaskOptions>>,
 ) -> Result<TaskId, EngineError> {
-    if let Some(reason) = state.core.broken() {
-        return Err(EngineError::Broken(reason));
+    let mut entry = draft.settle(&mut state.segments);
+    if let Err(error) = expect_open(shared, state) {
+        state.let_go_of(&mut entry);
+        return Err(error);
     }
-    if !state.core.accepts() {
-        return Err(EngineError::ShutDown);
-    }
-    start_loop(shared, state)?;
     state.task_last += 1;
     let task = TaskId(state.task_last);
-    let mut entry = TaskEntry::new(payload);
     if let Some(options) = &options {
         state.limited_tasks += usize::from(options.memory_limit_bytes.is_some());
         entry.watched = Some(Box::new(Watched {
@@ -544,6 +574,17 @@ fn accept(
     state.tasks.insert(task, entry);
     state.feed(Event::TaskSubmitted { task, options });
     Ok(task)
+}
+
+/// Tasks are accepted, and the loop runs.
+fn expect_open(shared: &Arc<Shared>, state: &mut State) -> Result<(), EngineError> {
+    if let Some(reason) = state.core.broken() {
+        return Err(EngineError::Broken(reason));
+    }
+    if !state.core.accepts() {
+        return Err(EngineError::ShutDown);
+    }
+    start_loop(shared, state)
 }
 
 fn withdraw(state: &mut State, task: TaskId) -> bool {

@@ -98,7 +98,8 @@ fn work(seed: Seed, prepared: Result<(), Failure>) -> Result<i32, WorkerError> {
                 attempt,
                 errno,
             } => refuse(&mut worker, task, attempt, &Failure::Resource(errno))?,
-            Turn::Interrupted => {}
+            // This front keeps nothing between tasks.
+            Turn::Interrupted | Turn::Forget(_) => {}
             Turn::Leave | Turn::ParentGone => return Ok(0),
         }
     }

@@ -2,7 +2,7 @@
 
 use loky_engine::front::{Delivery, TaskEnd};
 use loky_engine::report::{Breakage, Cause, CrashReport};
-use loky_engine::{BreakReason, Departure, LeaveReason, Notice, Statistics};
+use loky_engine::{BreakReason, Departure, LeaveReason, Notice, Statistics, Traffic};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -207,6 +207,7 @@ macro_rules! named_counts {
 pub(crate) fn statistics_dict(
     py: Python<'_>,
     statistics: Statistics,
+    traffic: Traffic,
 ) -> PyResult<Bound<'_, PyDict>> {
     let counts = named_counts!(statistics;
         submitted, answered, cancelled, died, timed_out,
@@ -219,5 +220,11 @@ pub(crate) fn statistics_dict(
     for (name, count) in counts {
         dict.set_item(name, count)?;
     }
+    let Traffic {
+        bytes_copied,
+        bytes_recognised,
+    } = traffic;
+    dict.set_item("bytes_copied", bytes_copied)?;
+    dict.set_item("bytes_recognised", bytes_recognised)?;
     Ok(dict)
 }

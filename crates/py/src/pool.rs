@@ -19,7 +19,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use crate::buffers::Exported;
+use crate::buffers::{Constant, Exported};
 use crate::deliveries;
 use crate::door::wait_in_slices;
 use crate::errors::to_python;
@@ -123,7 +123,10 @@ impl Pool {
     ) -> PyResult<u64> {
         let mut held: Vec<Box<dyn Buffer>> = Vec::with_capacity(buffers.len());
         for buffer in buffers.iter() {
-            held.push(Box::new(Exported::of(&buffer)?));
+            held.push(match Constant::of(&buffer) {
+                Some(constant) => Box::new(constant),
+                None => Box::new(Exported::of(&buffer)?),
+            });
         }
         let options = options.map(task_options).transpose()?;
         let mut payload = TaskPayload {
@@ -325,9 +328,14 @@ impl Pool {
         Ok((!batch.is_empty()).then_some(batch))
     }
 
-    /// The core's counts, by name.
+    /// Has every worker forget what it keeps under this name.
+    fn forget(&self, name: &[u8]) -> PyResult<()> {
+        self.engine.forget(name).map_err(to_python)
+    }
+
+    /// The core's counts, and those of large bytes, by name.
     fn statistics<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        deliveries::statistics_dict(py, self.engine.statistics())
+        deliveries::statistics_dict(py, self.engine.statistics(), self.engine.traffic())
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Kind {
     SegmentFreed = 2,
     /// Parent to worker: finish what is claimed, then exit cleanly.
     Leave = 3,
+    /// Parent to worker: what the language front keeps under this name is not needed any more.
+    Forget = 4,
     /// Worker to parent: the worker takes tasks from now on.
     Ready = 16,
     /// Worker to parent: a claimed task has ended.
@@ -59,10 +61,11 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Task,
         Self::SegmentFreed,
         Self::Leave,
+        Self::Forget,
         Self::Ready,
         Self::Done,
         Self::InitializerFailed,
@@ -91,6 +94,7 @@ impl Kind {
             1 => Self::Task,
             2 => Self::SegmentFreed,
             3 => Self::Leave,
+            4 => Self::Forget,
             16 => Self::Ready,
             17 => Self::Done,
             18 => Self::InitializerFailed,
@@ -136,7 +140,7 @@ impl Role {
     /// Whether a frame of this kind may travel this way.
     pub const fn admits(self, kind: Kind) -> bool {
         match kind {
-            Kind::Task | Kind::Leave => matches!(self, Self::ParentToWorker),
+            Kind::Task | Kind::Leave | Kind::Forget => matches!(self, Self::ParentToWorker),
             Kind::SegmentFreed => matches!(self, Self::ParentToWorker | Self::WorkerToParent),
             Kind::Ready | Kind::Done | Kind::InitializerFailed | Kind::Leaving | Kind::Revoked => {
                 matches!(self, Self::WorkerToParent)

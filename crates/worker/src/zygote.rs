@@ -234,6 +234,7 @@ impl Zygote {
             kind @ (Kind::Task
             | Kind::SegmentFreed
             | Kind::Leave
+            | Kind::Forget
             | Kind::Ready
             | Kind::Done
             | Kind::InitializerFailed

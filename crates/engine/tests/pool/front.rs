@@ -81,6 +81,7 @@ fn worker(seed: Seed) -> ! {
             Turn::Task(task) => run(&mut worker, &task),
             Turn::Lost { .. } => process::exit_now(UNWANTED),
             Turn::Interrupted => {}
+            Turn::Forget(_) => sign(b'f'),
             Turn::Leave | Turn::ParentGone => process::exit_now(0),
         }
     }
@@ -99,6 +100,13 @@ fn run(worker: &mut Worker, task: &TaskIn) {
         "len" => {
             let len: usize = task.buffers.iter().map(View::len).sum();
             reply(worker, task, false, len.to_string().as_bytes(), &[]);
+        }
+        "scribble" => {
+            let (first, second) = (&task.buffers[0], &task.buffers[1]);
+            // SAFETY: the view lives, its pages are private to this process, and nobody reads them
+            // meanwhile.
+            unsafe { first.as_ptr().write_bytes(0xee, first.len()) };
+            reply(worker, task, false, b"done", &[second.as_bytes()]);
         }
         "raise" => reply(worker, task, true, b"raised", &[]),
         "again" => ask_for_another_attempt(worker, task),

@@ -16,6 +16,7 @@ mod bytes;
 mod deaths;
 mod front;
 mod life;
+mod once;
 mod options;
 mod owner;
 
@@ -54,7 +55,15 @@ fn run(words: &[String]) {
     };
     let mut failures = Vec::new();
     for setting in Setting::ALL {
-        for (test, body) in [life::TESTS, bytes::TESTS, deaths::TESTS, options::TESTS].concat() {
+        for (test, body) in [
+            life::TESTS,
+            bytes::TESTS,
+            once::TESTS,
+            deaths::TESTS,
+            options::TESTS,
+        ]
+        .concat()
+        {
             let name = format!("{}::{test}", setting.name());
             if !wanted(&name) {
                 continue;
