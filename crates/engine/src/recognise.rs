@@ -299,8 +299,11 @@ fn settled_object(
         if held.is_none() {
             segments.hold(blob);
         }
-        segments.discarded.push(Box::new(source));
         segments.traffic.bytes_recognised += len;
+        // The next task that brings the same object need not compare it.
+        if let Some(source) = segments.library.adopt(blob, source) {
+            segments.discarded.push(Box::new(source));
+        }
         return blob;
     }
     segments.add(print, Sort::Object, source)

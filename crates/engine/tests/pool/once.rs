@@ -166,6 +166,20 @@ fn waiting_tasks_share_one_object(setting: Setting) {
             .unwrap()
     );
     assert_eq!(owner.value(same), (2 * LEN).to_string());
+    owner.pump(|_| Arc::strong_count(&object) == 1);
+    let hanging = owner.submit("hang");
+    owner.sign();
+    let again = submit_constants(&mut owner, "len", &[&object]);
+    assert_eq!(Arc::strong_count(&object), 2, "it is held again");
+    submit_constants(&mut owner, "len", &[&object]);
+    owner.pump(|_| Arc::strong_count(&object) == 2);
+    assert!(
+        owner
+            .pool
+            .cancel_by_force(hanging, std::time::Duration::ZERO)
+            .unwrap()
+    );
+    assert_eq!(owner.value(again), LEN.to_string());
     assert_eq!(owner.pool.traffic().bytes_copied, LEN as u64);
     owner.shut_down(ShutdownMode::Drain);
     assert!(copies.iter().all(|copy| Arc::strong_count(copy) == 1));
