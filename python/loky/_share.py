@@ -7,7 +7,7 @@ made of them. When neither the handle nor a task needs it, the workers are told 
 
 import os
 import threading
-from _pickle import PickleBuffer
+from _pickle import PickleBuffer, PicklingError
 from typing import Generic, TypeVar
 
 from . import _pickling, _remote, _state
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MESSAGE = "Could not pickle the object to share."
+
 
 class Shared(Generic[T]):
     """An object for many tasks, made by `share`; in the tasks, the object itself."""
@@ -127,7 +128,7 @@ def _encode(obj: "Any") -> "_pickling.Encoded":
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        failure = _pickling.PicklingError(_MESSAGE)
+        failure = PicklingError(_MESSAGE)
         failure.__cause__ = _remote._RemoteTraceback(_remote.describe(error))
         note = _pickling.path_in_shared(obj)
     finally:

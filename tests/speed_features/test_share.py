@@ -42,6 +42,10 @@ def kept(_=None):
     return os.getpid(), 0 if module is None else len(module._kept)
 
 
+def total(shared):
+    return float(shared.sum())
+
+
 def length(shared, number=0, *, more=()):
     return len(shared) + number + sum(map(len, more))
 
@@ -117,7 +121,7 @@ def test_workers_drop_it_when_the_handle_is_gone(pool):
 def test_an_idle_worker_gives_its_memory_back_without_another_task(pool):
     executor = pool(1)
     handle = loky.share(np.ones(3_000_000))
-    assert executor.submit(lambda: float(handle.sum())).result() == 3_000_000
+    assert executor.submit(total, handle).result() == 3_000_000
     pid = executor.submit(tasks.pid).result()
 
     def mapped():
@@ -187,13 +191,13 @@ def test_two_pools_and_many_threads_may_use_one_handle(pool):
     handle = loky.share(Counted("x"))
     results, failures = [], []
 
-    def use(executor):
+    def use(executor, handle):
         try:
             results.extend(executor.submit(look, handle).result() for _ in range(10))
         except BaseException as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=use, args=(executor,)) for executor in executors * 3]
+    threads = [threading.Thread(target=use, args=(executor, handle)) for executor in executors * 3]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -201,7 +205,7 @@ def test_two_pools_and_many_threads_may_use_one_handle(pool):
     assert not failures
     assert {decoded for _, decoded, *_ in results} == {1}
     assert len(results) == 60
-    del handle
+    del handle, threads, thread
     for executor in executors:
         assert eventually(lambda executor=executor: set(all_kept(executor).values()) == {0})
 

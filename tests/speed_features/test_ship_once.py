@@ -22,7 +22,8 @@ def digest(value):
     if isinstance(value, dict):
         return digest(list(value.items()))
     if isinstance(value, list | tuple):
-        return zlib.crc32(repr([digest(item) if hasattr(item, "__len__") else item for item in value]).encode())
+        parts = [digest(item) if hasattr(item, "__len__") else item for item in value]
+        return zlib.crc32(repr(parts).encode())
     return zlib.crc32(value.encode() if isinstance(value, str) else value)
 
 
@@ -54,9 +55,7 @@ def test_it_is_recognised_among_other_arguments_and_arrives_whole(pool, name):
     executor = pool(WORKERS)
     value = shipping.OBJECTS[name]()
     expected = digest(value)
-    futures = [
-        executor.submit(digest_and, "n" * (number % 7), value, other=number) for number in range(20)
-    ]
+    futures = [executor.submit(digest_and, "n" * (number % 7), value, other=number) for number in range(20)]
     for number, future in enumerate(futures):
         assert future.result() == (expected, "n" * (number % 7), number)
     copied, recognised = shipping.counts(executor)

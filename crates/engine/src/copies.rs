@@ -102,11 +102,7 @@ impl CopyJob {
         let Some(acquired) = &self.buffers_at else {
             return;
         };
-        let held = self.buffers.iter().filter_map(|buffer| match buffer {
-            TaskBuffer::Held(buffer) => Some(buffer),
-            TaskBuffer::Known(_) | TaskBuffer::Own(_) => None,
-        });
-        for (buffer, extent) in held.zip(&self.extents) {
+        for (buffer, extent) in held_of(&self.buffers).zip(&self.extents) {
             write(&acquired.pages, *extent, buffer.bytes());
             self.prints.push(print_of(&acquired.pages, *extent));
         }
@@ -179,10 +175,7 @@ impl State {
 
     /// The bytes of a task that are not in a segment, as far as is known.
     fn fresh_len(&self, entry: &TaskEntry) -> u64 {
-        let held = entry.buffers.iter().map(|buffer| match buffer {
-            TaskBuffer::Held(buffer) => buffer.bytes().len() as u64,
-            TaskBuffer::Known(_) | TaskBuffer::Own(_) => 0,
-        });
+        let held = held_of(&entry.buffers).map(|buffer| buffer.bytes().len() as u64);
         let library = &self.segments.library;
         let blobs = entry.blobs().map(|blob| {
             let source = library
@@ -348,14 +341,7 @@ impl State {
             .filter(|blob| library.home(*blob).is_none() && seen.insert(*blob))
             .filter_map(|blob| Some((blob, Arc::clone(library.source(blob)?))))
             .collect();
-        let held: Vec<usize> = entry
-            .buffers
-            .iter()
-            .filter_map(|buffer| match buffer {
-                TaskBuffer::Held(buffer) => Some(buffer.bytes().len()),
-                TaskBuffer::Known(_) | TaskBuffer::Own(_) => None,
-            })
-            .collect();
+        let held = held_of(&entry.buffers).map(|buffer| buffer.bytes().len());
         let lens = fresh.iter().map(|(_, source)| source.bytes().len());
         let for_blobs = Layout::of(0, lens).map_err(wrong)?;
         let for_buffers = Layout::of(0, held).map_err(wrong)?;
@@ -522,12 +508,16 @@ impl State {
     }
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the form that the filter wants"
-)]
 fn is_held(buffer: &&mut TaskBuffer) -> bool {
     matches!(buffer, TaskBuffer::Held(_))
+}
+
+/// The buffers that have not been copied.
+fn held_of(buffers: &[TaskBuffer]) -> impl Iterator<Item = &dyn Buffer> {
+    buffers.iter().filter_map(|buffer| match buffer {
+        TaskBuffer::Held(buffer) => Some(&**buffer),
+        TaskBuffer::Known(_) | TaskBuffer::Own(_) => None,
+    })
 }
 
 fn bytes_of(extents: &[Extent]) -> u64 {

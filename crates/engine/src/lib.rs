@@ -29,6 +29,7 @@ mod segments;
 mod stacks;
 mod state;
 mod strike;
+mod submit;
 
 pub use crate::segments::Traffic;
 pub use loky_core::Statistics;

@@ -17,7 +17,7 @@ use loky_core::event::{Event, ShutdownMode};
 use loky_core::ids::TaskId;
 use loky_core::options::TaskOptions;
 use loky_sys::wake::Wake;
-use loky_sys::{clock, fork, memory};
+use loky_sys::{fork, memory};
 use loky_wire::encode_environment;
 
 use crate::channel::Stage;
@@ -29,7 +29,8 @@ use crate::launcher::Setup;
 use crate::recognise::Draft;
 use crate::report::Breakage;
 use crate::segments::Traffic;
-use crate::state::{Phase, State, Watched};
+use crate::state::{Phase, State};
+use crate::submit::{accept, withdraw};
 
 /// What the callers and the poll loop share.
 pub(crate) struct Shared {
@@ -550,58 +551,8 @@ fn ring(wake: Option<Arc<Wake>>) {
     }
 }
 
-fn accept(
-    shared: &Arc<Shared>,
-    state: &mut State,
-    draft: Draft,
-    options: Option<Box<TaskOptions>>,
-) -> Result<TaskId, EngineError> {
-    let mut entry = draft.settle(&mut state.segments);
-    if let Err(error) = expect_open(shared, state) {
-        state.let_go_of(&mut entry);
-        return Err(error);
-    }
-    state.task_last += 1;
-    let task = TaskId(state.task_last);
-    if let Some(options) = &options {
-        state.limited_tasks += usize::from(options.memory_limit_bytes.is_some());
-        entry.watched = Some(Box::new(Watched {
-            submitted_ns: clock::monotonic_ns(),
-            memory_limit_bytes: options.memory_limit_bytes,
-            history: Vec::new(),
-        }));
-    }
-    state.tasks.insert(task, entry);
-    state.feed(Event::TaskSubmitted { task, options });
-    Ok(task)
-}
-
-/// Tasks are accepted, and the loop runs.
-fn expect_open(shared: &Arc<Shared>, state: &mut State) -> Result<(), EngineError> {
-    if let Some(reason) = state.core.broken() {
-        return Err(EngineError::Broken(reason));
-    }
-    if !state.core.accepts() {
-        return Err(EngineError::ShutDown);
-    }
-    start_loop(shared, state)
-}
-
-fn withdraw(state: &mut State, task: TaskId) -> bool {
-    if !state.tasks.contains_key(&task) {
-        return false;
-    }
-    state.withdrawing = Some(task);
-    state.feed(Event::CancelRequested {
-        task,
-        force_grace_ns: None,
-    });
-    state.withdrawing = None;
-    !state.tasks.contains_key(&task)
-}
-
 /// Starts the loop where it does not run. It waits for the lock that the caller holds.
-fn start_loop(shared: &Arc<Shared>, state: &mut State) -> Result<(), EngineError> {
+pub(crate) fn start_loop(shared: &Arc<Shared>, state: &mut State) -> Result<(), EngineError> {
     if state.wake.is_some() || state.phase == Phase::Closed {
         return Ok(());
     }

@@ -93,7 +93,7 @@ impl TaskSegments {
         let too_large = || io::Error::from_raw_os_error(errno::ENOMEM);
         let size = size_for(len).ok_or_else(too_large)?;
         let dropped = self.pool.make_room(size);
-        self.forget_dropped(dropped);
+        self.forget_dropped(&dropped);
         let file = Arc::new(memory::memfd(c"loky-segment", size)?);
         let len = usize::try_from(size).map_err(|_| too_large())?;
         let pages = Arc::new(Mapping::shared(&*file, len)?);
@@ -106,7 +106,7 @@ impl TaskSegments {
     }
 
     /// Nothing in segments that are gone may be recognised.
-    fn forget_dropped(&mut self, dropped: Vec<Store>) {
+    fn forget_dropped(&mut self, dropped: &[Store]) {
         if !dropped.is_empty() {
             let pool = &self.pool;
             self.library
@@ -154,10 +154,9 @@ impl TaskSegments {
         if let Some(segment) = released.segment {
             self.let_go(segment);
         }
-        released
-            .sources
-            .into_iter()
-            .for_each(|source| self.discard(Some(source)));
+        for source in released.sources {
+            self.discard(Some(source));
+        }
     }
 
     /// A byte string has been copied here.
@@ -233,7 +232,7 @@ impl TaskSegments {
     /// Drops segments that have been free for long.
     pub(crate) fn trim(&mut self, now_ns: u64) {
         let dropped = self.pool.trim(now_ns);
-        self.forget_dropped(dropped);
+        self.forget_dropped(&dropped);
     }
 
     /// Drops everything.

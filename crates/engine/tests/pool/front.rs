@@ -101,13 +101,7 @@ fn run(worker: &mut Worker, task: &TaskIn) {
             let len: usize = task.buffers.iter().map(View::len).sum();
             reply(worker, task, false, len.to_string().as_bytes(), &[]);
         }
-        "scribble" => {
-            let (first, second) = (&task.buffers[0], &task.buffers[1]);
-            // SAFETY: the view lives, its pages are private to this process, and nobody reads them
-            // meanwhile.
-            unsafe { first.as_ptr().write_bytes(0xee, first.len()) };
-            reply(worker, task, false, b"done", &[second.as_bytes()]);
-        }
+        "scribble" => scribble(worker, task),
         "raise" => reply(worker, task, true, b"raised", &[]),
         "again" => ask_for_another_attempt(worker, task),
         "pid" => reply(
@@ -147,6 +141,14 @@ fn run(worker: &mut Worker, task: &TaskIn) {
         }
         other => panic!("no such task: {other}"),
     }
+}
+
+/// Fills the first buffer; gives the second.
+fn scribble(worker: &mut Worker, task: &TaskIn) {
+    let (first, second) = (&task.buffers[0], &task.buffers[1]);
+    // SAFETY: the view lives, its pages are private to this process, and nobody reads them meanwhile.
+    unsafe { first.as_ptr().write_bytes(0xee, first.len()) };
+    reply(worker, task, false, b"done", &[second.as_bytes()]);
 }
 
 /// Writes what is no frame into every socket of this process.

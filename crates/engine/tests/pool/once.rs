@@ -109,7 +109,7 @@ fn equal_buffers_share_no_memory(setting: Setting) {
     let bytes = vec![3; LEN];
     for _ in 0..6 {
         let task = owner.submit_with("scribble", vec![bytes.clone(), bytes.clone()]);
-        assert_eq!(buffers_of(&mut owner, task), [bytes.clone()]);
+        assert_eq!(buffers_of(&mut owner, task), vec![bytes.clone()]);
     }
     let traffic = owner.pool.traffic();
     assert_eq!(
@@ -123,7 +123,8 @@ fn equal_buffers_share_no_memory(setting: Setting) {
 fn a_stream_is_joined_from_pieces(setting: Setting) {
     let mut owner = Owner::new(setting, 2);
     // Numbers that follow each other repeat nothing.
-    let body: String = (0..100_000).map(|number| format!("{number} ")).collect();
+    let numbers: Vec<String> = (0..100_000).map(|number| number.to_string()).collect();
+    let body = numbers.join(" ");
     let words = |index: usize| {
         let (before, behind) = (index * index, "y".repeat(index % 3));
         format!("echo {before} {body} {behind} {index}")
