@@ -18,6 +18,7 @@ use crate::parts::{BLOBS_MAX, Placed, StreamPiece, TaskBuffer, blobs_of};
 use crate::recognise::{STREAM_BLOBS_MAX, is_any_of, release};
 use crate::segments::Acquired;
 use crate::state::{Received, State, TaskEntry};
+use crate::waiting::Followers;
 
 /// Copies up to this size are made by whoever holds the lock: a hand-over to the loop costs more.
 const COPY_AT_ONCE_MAX: u64 = 1 << 20;
@@ -59,6 +60,7 @@ struct Suspect {
     index: usize,
     candidates: Vec<(BlobId, Content)>,
     found: Option<BlobId>,
+    followers: Option<Followers>,
 }
 
 /// Buffers to be compared.
@@ -90,6 +92,8 @@ pub(crate) struct CopyJob {
     buffers_at: Option<Acquired>,
     /// The prints of what was copied there.
     prints: Vec<Option<Print>>,
+    /// Who wants each of them as well.
+    followers: Vec<Option<Followers>>,
 }
 
 impl CopyJob {
@@ -277,6 +281,7 @@ impl State {
                     index,
                     candidates,
                     found: None,
+                    followers: self.waiting.take(task, &**buffer),
                 });
             }
         }
@@ -307,6 +312,11 @@ impl State {
         } = job;
         let mut discarded = Vec::new();
         for suspect in suspects {
+            match (suspect.found, suspect.followers) {
+                (Some(blob), Some(followers)) => self.have_follow(followers, blob),
+                (None, Some(followers)) => self.waiting.put_back(followers),
+                (_, None) => {}
+            }
             if let Some(blob) = suspect.found
                 && let Some(buffer) = buffers.get_mut(suspect.index)
             {
@@ -324,7 +334,10 @@ impl State {
                 entry.copying = false;
                 entry.buffers = buffers;
             }
-            None => self.give_up(buffers, None),
+            None => {
+                self.wait_no_more(task, &buffers);
+                self.give_up(buffers, None);
+            }
         }
     }
 
@@ -373,8 +386,10 @@ impl State {
             return Ok(None);
         };
         entry.copying = true;
+        let followers = held_of(&entry.buffers).map(|buffer| self.waiting.take(task, buffer));
         Ok(Some(CopyJob {
             task,
+            followers: followers.collect(),
             blobs,
             blobs_at,
             buffers: std::mem::take(&mut entry.buffers),
@@ -409,11 +424,16 @@ impl State {
             let mut blobs_left = BLOBS_MAX.saturating_sub(blobs + STREAM_BLOBS_MAX);
             let mut discarded = Vec::new();
             let held = buffers.iter_mut().filter(is_held);
-            for ((buffer, extent), print) in held.zip(job.extents).zip(job.prints) {
+            let prints = job.prints.into_iter().zip(job.followers);
+            for ((buffer, extent), (print, followers)) in held.zip(job.extents).zip(prints) {
                 let copied = match print {
                     Some(print) if blobs_left > 0 => {
                         blobs_left -= 1;
-                        TaskBuffer::Known(self.segments.add_copy(print, acquired.segment, extent))
+                        let blob = self.segments.add_copy(print, acquired.segment, extent);
+                        if let Some(followers) = followers {
+                            self.have_follow(followers, blob);
+                        }
+                        TaskBuffer::Known(blob)
                     }
                     Some(_) | None => {
                         own_segment = Some(acquired.segment);
@@ -513,7 +533,7 @@ fn is_held(buffer: &&mut TaskBuffer) -> bool {
 }
 
 /// The buffers that have not been copied.
-fn held_of(buffers: &[TaskBuffer]) -> impl Iterator<Item = &dyn Buffer> {
+pub(crate) fn held_of(buffers: &[TaskBuffer]) -> impl Iterator<Item = &dyn Buffer> {
     buffers.iter().filter_map(|buffer| match buffer {
         TaskBuffer::Held(buffer) => Some(&**buffer),
         TaskBuffer::Known(_) | TaskBuffer::Own(_) => None,

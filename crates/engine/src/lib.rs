@@ -30,6 +30,7 @@ mod stacks;
 mod state;
 mod strike;
 mod submit;
+mod waiting;
 
 pub use crate::segments::Traffic;
 pub use loky_core::Statistics;

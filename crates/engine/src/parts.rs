@@ -3,13 +3,16 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use loky_core::ids::TaskId;
 use loky_wire::limits::SEGMENTS_MAX;
 use loky_wire::{Extent, Part, PayloadRef, Piece, SegmentRef};
 
+use crate::copies::held_of;
 use crate::front::Buffer;
 use crate::library::{BlobId, Home};
 use crate::segments::TaskSegments;
-use crate::state::TaskEntry;
+use crate::state::{State, TaskEntry};
+use crate::waiting::{Address, Followers};
 
 /// The most byte strings that one task has in common with others: each may need a segment of its own
 /// in the frame, beside the two that a task may fill.
@@ -176,5 +179,42 @@ impl Placed {
         };
         let files = self.segments.iter().map(|(_, file)| Arc::clone(file));
         (payload, files.collect())
+    }
+}
+
+impl State {
+    /// Tasks that wait with the memory that a byte string was found in need not look for themselves.
+    pub(crate) fn have_follow(&mut self, followers: Followers, found: BlobId) {
+        let mut discarded = Vec::new();
+        for task in followers.tasks {
+            let Some(entry) = self.tasks.get_mut(&task).filter(|entry| !entry.copying) else {
+                continue;
+            };
+            let mut blobs_left = BLOBS_MAX.saturating_sub(entry.blobs().count());
+            for buffer in &mut entry.buffers {
+                let is_it = matches!(&*buffer, TaskBuffer::Held(held)
+                    if Address::of(&**held) == Some(followers.address));
+                if !is_it || blobs_left == 0 {
+                    continue;
+                }
+                blobs_left -= 1;
+                self.segments.hold(found);
+                if let TaskBuffer::Held(held) = std::mem::replace(buffer, TaskBuffer::Known(found))
+                {
+                    self.segments.traffic.bytes_recognised += held.bytes().len() as u64;
+                    discarded.push(held);
+                }
+            }
+        }
+        self.discard(discarded);
+    }
+
+    /// A task is over: it follows nobody.
+    pub(crate) fn wait_no_more(&mut self, task: TaskId, buffers: &[TaskBuffer]) {
+        if !self.waiting.is_empty() {
+            for buffer in held_of(buffers) {
+                self.waiting.remove(task, buffer);
+            }
+        }
     }
 }

@@ -26,6 +26,7 @@ use crate::parts::{Placed, StreamPiece, TaskBuffer};
 use crate::report::{Breakage, CrashReport};
 use crate::segments::TaskSegments;
 use crate::stacks::Stacks;
+use crate::waiting::Waiting;
 
 /// While segments are free, the loop looks this often whether they have aged.
 const TRIM_INTERVAL_NS: u64 = 1_000_000_000;
@@ -140,6 +141,8 @@ pub(crate) struct State {
     pub(crate) setup: SetupDesk,
     pub(crate) segments: TaskSegments,
     pub(crate) copies: VecDeque<TaskId>,
+    /// Which tasks wait with the same memory.
+    pub(crate) waiting: Waiting,
     pub(crate) freed: Arc<FreedSegments>,
     pub(crate) reports: HashMap<WorkerId, Arc<CrashReport>>,
     pub(crate) initializer_failure: Option<Answer>,
@@ -185,6 +188,7 @@ impl State {
             setup: SetupDesk::default(),
             segments,
             copies: VecDeque::new(),
+            waiting: Waiting::default(),
             freed: Arc::default(),
             reports: HashMap::new(),
             initializer_failure: None,
@@ -254,6 +258,7 @@ impl State {
             .as_ref()
             .is_some_and(|watched| watched.memory_limit_bytes.is_some());
         self.limited_tasks -= usize::from(limited);
+        self.wait_no_more(task, &entry.buffers);
         self.let_go_of(&mut entry);
         if self.withdrawing != Some(task) || !matches!(end, TaskEnd::Cancelled) {
             self.front.deliver(Delivery::Ended { task, end });

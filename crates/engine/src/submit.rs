@@ -7,6 +7,7 @@ use loky_core::ids::TaskId;
 use loky_core::options::TaskOptions;
 use loky_sys::clock;
 
+use crate::copies::held_of;
 use crate::error::EngineError;
 use crate::pool::{Shared, start_loop};
 use crate::recognise::Draft;
@@ -33,6 +34,9 @@ pub(crate) fn accept(
             memory_limit_bytes: options.memory_limit_bytes,
             history: Vec::new(),
         }));
+    }
+    for buffer in held_of(&entry.buffers) {
+        state.waiting.add(task, buffer);
     }
     state.tasks.insert(task, entry);
     state.feed(Event::TaskSubmitted { task, options });

@@ -1,6 +1,7 @@
 //! Large bytes that tasks have in common: moved once, never stale, apart in every task.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use loky_engine::front::{Buffer, TaskEnd, TaskPayload};
 use loky_engine::{ShutdownMode, TaskId};
@@ -22,6 +23,10 @@ pub const TESTS: &[Test] = &[
     (
         "waiting_tasks_share_one_object",
         waiting_tasks_share_one_object,
+    ),
+    (
+        "what_is_found_for_one_is_found_for_all_that_wait",
+        what_is_found_for_one_is_found_for_all_that_wait,
     ),
     ("a_death_costs_no_copy", a_death_costs_no_copy),
     ("more_buffers_than_segments", more_buffers_than_segments),
@@ -160,12 +165,7 @@ fn waiting_tasks_share_one_object(setting: Setting) {
     // One of the copies is kept, the others are not.
     let is_held = |copy: &&Arc<Vec<u8>>| Arc::strong_count(copy) > 1;
     owner.pump(|_| copies.iter().filter(is_held).count() == 1);
-    assert!(
-        owner
-            .pool
-            .cancel_by_force(hanging, std::time::Duration::ZERO)
-            .unwrap()
-    );
+    assert!(owner.pool.cancel_by_force(hanging, Duration::ZERO).unwrap());
     assert_eq!(owner.value(same), (2 * LEN).to_string());
     owner.pump(|_| Arc::strong_count(&object) == 1);
     let hanging = owner.submit("hang");
@@ -174,16 +174,51 @@ fn waiting_tasks_share_one_object(setting: Setting) {
     assert_eq!(Arc::strong_count(&object), 2, "it is held again");
     submit_constants(&mut owner, "len", &[&object]);
     owner.pump(|_| Arc::strong_count(&object) == 2);
-    assert!(
-        owner
-            .pool
-            .cancel_by_force(hanging, std::time::Duration::ZERO)
-            .unwrap()
-    );
+    assert!(owner.pool.cancel_by_force(hanging, Duration::ZERO).unwrap());
     assert_eq!(owner.value(again), LEN.to_string());
     assert_eq!(owner.pool.traffic().bytes_copied, LEN as u64);
     owner.shut_down(ShutdownMode::Drain);
     assert!(copies.iter().all(|copy| Arc::strong_count(copy) == 1));
+}
+
+/// Memory that may change, as far as the engine knows.
+struct Memory(Arc<Vec<u8>>);
+
+impl Buffer for Memory {
+    fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn what_is_found_for_one_is_found_for_all_that_wait(setting: Setting) {
+    let mut owner = Owner::new(setting, 1);
+    let memory = Arc::new(vec![4; LEN]);
+    let submit = |owner: &mut Owner| {
+        let payload = TaskPayload {
+            stream: b"len".to_vec(),
+            buffers: vec![Box::new(Memory(Arc::clone(&memory)))],
+        };
+        owner.pool.submit(payload).unwrap()
+    };
+    let first = owner.submit("hang");
+    owner.sign();
+    let mut tasks: Vec<TaskId> = (0..6).map(|_| submit(&mut owner)).collect();
+    let second = owner.submit("hang");
+    tasks.extend((0..50).map(|_| submit(&mut owner)));
+    assert!(
+        Arc::strong_count(&memory) > 50,
+        "they hold it while they wait"
+    );
+    assert!(owner.pool.cancel_by_force(first, Duration::ZERO).unwrap());
+    owner.sign();
+    // The second hangs, and those behind it have not been handed out.
+    owner.pump(|_| Arc::strong_count(&memory) == 1);
+    assert!(owner.pool.cancel_by_force(second, Duration::ZERO).unwrap());
+    for task in tasks {
+        assert_eq!(owner.value(task), LEN.to_string());
+    }
+    assert_eq!(owner.pool.traffic().bytes_copied, LEN as u64);
+    owner.shut_down(ShutdownMode::Drain);
 }
 
 fn a_death_costs_no_copy(setting: Setting) {
