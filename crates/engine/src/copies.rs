@@ -329,15 +329,12 @@ impl State {
             release(suspect.candidates, &mut self.segments);
         }
         self.discard(discarded);
-        match self.tasks.get_mut(&task) {
-            Some(entry) => {
-                entry.copying = false;
-                entry.buffers = buffers;
-            }
-            None => {
-                self.wait_no_more(task, &buffers);
-                self.give_up(buffers, None);
-            }
+        if let Some(entry) = self.tasks.get_mut(&task) {
+            entry.copying = false;
+            entry.buffers = buffers;
+        } else {
+            self.wait_no_more(task, &buffers);
+            self.give_up(buffers, None);
         }
     }
 

@@ -19,7 +19,7 @@ impl Address {
     /// That of a large buffer.
     pub(crate) fn of(buffer: &dyn Buffer) -> Option<Self> {
         let bytes = buffer.bytes();
-        (bytes.len() >= LARGE_MIN).then(|| Self(bytes.as_ptr() as usize, bytes.len()))
+        (bytes.len() >= LARGE_MIN).then_some(Self(bytes.as_ptr() as usize, bytes.len()))
     }
 }
 
