@@ -5,7 +5,7 @@ use loky_wire::{
     SegmentRef, SpawnBody, TaskBody, WireError, encode, encode_body,
     limits::{
         BODY_MAX, BUFFERED_MAX, BUFFERS_MAX, EXTRA_MAX, FDS_MAX, HEADER_LEN, LEDGER_SLOTS,
-        PIECES_MAX, SEGMENT_MAX, SEGMENTS_MAX, TARGET_MIN,
+        PIECES_MAX, SEGMENT_FDS, SEGMENT_MAX, SEGMENTS_MAX, TARGET_MIN,
     },
 };
 
@@ -84,7 +84,7 @@ fn header_fields_that_no_frame_to_a_worker_has_are_refused() {
         |header, field, value| assert_field_refused(Role::ParentToWorker, header, field, value);
     refused(Header { len: 11, ..TASK }, Field::Len, 11);
     refused(TASK.with_flags(1), Field::Flags, 1);
-    refused(TASK.with_fds(2), Field::Fds, 2);
+    refused(TASK.with_fds(SEGMENT_FDS + 1), Field::Fds, 65);
     refused(Header { task: 0, ..TASK }, Field::Task, 0);
     refused(Header { attempt: 0, ..TASK }, Field::Attempt, 0);
     refused(
