@@ -21,10 +21,10 @@ const SAMPLES: usize = 32;
 const ANCHOR_LEN: usize = 32;
 
 /// How far from where it should be such a place is looked for, beside the difference in length.
-const DRIFT: usize = 4096;
+const DRIFT: usize = 512;
 
 /// The largest stretch that is searched for one place.
-const SEARCH_MAX: usize = 256 * 1024;
+const SEARCH_MAX: usize = 64 * 1024;
 
 /// How often what is left between two common runs is looked through for more.
 const DEPTH: usize = 2;
