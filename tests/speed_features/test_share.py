@@ -1,6 +1,7 @@
 """`loky.share`: an object that is encoded, sent and decoded once, and dropped when nobody needs it."""
 
 import gc
+import operator
 import os
 import pickle
 import signal
@@ -246,6 +247,18 @@ def test_reducers_of_the_executor_leave_the_handle_alone(pool):
     handle = loky.share(Counted("as it was"))
     assert executor.submit(getattr, handle, "value").result() == "as it was"
     assert executor.submit(getattr, Counted("x"), "value").result() == "reduced"
+
+
+def test_a_chosen_pickler_sends_it_once_as_well(pool):
+    loky.set_loky_pickler("pickle")
+    try:
+        executor = pool(1)
+        handle = loky.share(shipping.big_list())
+        results = [executor.submit(operator.getitem, handle, place).result() for place in range(5)]
+    finally:
+        loky.set_loky_pickler("cloudpickle")
+    assert results == handle.get()[:5]
+    assert shipping.counts(executor)[0] <= 1.01 * len(handle._stream)
 
 
 def test_memory_that_is_shared_is_no_leak_of_the_task(pool):
