@@ -11,6 +11,9 @@ from benches.timing import MIB, WORKERS, Numbers, median_ms, ms_since, warm
 BACKLOG = 100_000
 CLOSURE_TASKS = 200
 CANCELLED = 10_000
+SHARED_MIB = 200
+SHARED_TASKS = 1000
+SHARED_ITEMS = 100_000
 CROWD = 64
 HELD_S = 2.0
 BY_VALUE = ("loky-rs", "loky")
@@ -121,4 +124,35 @@ def processor(name: str) -> Numbers:
         return {"us_per_task": (family.processor_ns(processes) - before) / 1e3 / count}
 
 
-SCALE: tuple[Callable[[str], Numbers], ...] = (backlog, map_auto, closure, crowd, cancel, processor)
+def shared(name: str) -> Numbers:
+    """The same array of 200 MiB in a thousand tasks; a shared dict of which each task reads one item."""
+    if name != "loky-rs":
+        return {}
+    import numpy
+
+    import loky
+
+    array = numpy.ones(SHARED_MIB * MIB // 8)
+    table = {f"key {number}": number for number in range(SHARED_ITEMS)}
+    with warm(name) as peer:
+        assert isinstance(peer, ExecutorPeer)
+        began = time.perf_counter()
+        for answer in [peer.submit(tasks.look, array, item) for item in range(SHARED_TASKS)]:
+            answer.result()
+        seconds = time.perf_counter() - began
+        life = peer.executor._life  # type: ignore[attr-defined]
+        moved = life._pool.statistics()["copied_bytes"] / MIB
+        handle = loky.share(table)
+        peer.submit(tasks.look, handle, "key 0").result()
+        began = time.perf_counter()
+        answers = [peer.submit(tasks.look, handle, f"key {item}") for item in range(SHARED_TASKS)]
+        for answer in answers:
+            answer.result()
+        return {
+            "array_s": seconds,
+            "array_moved_mib": moved,
+            "handle_us_per_task": ms_since(began) * 1e3 / SHARED_TASKS,
+        }
+
+
+SCALE: tuple[Callable[[str], Numbers], ...] = (backlog, map_auto, closure, shared, crowd, cancel, processor)

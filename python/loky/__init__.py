@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from ._report import CrashCause as CrashCause
     from ._report import CrashReport as CrashReport
     from ._statistics import PoolStatistics as PoolStatistics
+    from ._share import Shared as Shared
+    from ._share import share as share
     from .cloudpickle_wrapper import wrap_non_picklable_objects as wrap_non_picklable_objects
     from .process_executor import ProcessPoolExecutor as ProcessPoolExecutor
     from .reusable_executor import get_reusable_executor as get_reusable_executor
@@ -74,6 +76,7 @@ _home = {
     "LokyRecursionError": "loky._exceptions",
     "PoolStatistics": "loky._statistics",
     "ProcessPoolExecutor": "loky.process_executor",
+    "Shared": "loky._share",
     "ShutdownExecutorError": "loky._exceptions",
     "TaskTimeoutError": "loky._exceptions",
     "TerminatedWorkerError": "loky._exceptions",
@@ -83,6 +86,7 @@ _home = {
     "get_reusable_executor": "loky.reusable_executor",
     "let_live": "loky._let_live",
     "set_loky_pickler": "loky._pickler_choice",
+    "share": "loky._share",
     "wait": "concurrent.futures",
     "warm_up": "loky.reusable_executor",
     "wrap_non_picklable_objects": "loky.cloudpickle_wrapper",

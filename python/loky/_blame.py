@@ -172,6 +172,11 @@ def path_in_result(value: "Any", dump: "Dump") -> str | None:
     return _guarded(_Search(dump), iter((("the result", value),)))
 
 
+def path_in_shared(value: "Any", dump: "Dump") -> str | None:
+    """The way to what cannot be pickled in an object for many tasks."""
+    return _guarded(_Search(dump), iter((("the object", value),)))
+
+
 def path_in_exception(error: BaseException, dump: "Dump") -> str | None:
     """The way to what cannot be pickled in the exception that a task raised."""
     return _guarded(_Search(dump), _parts(error))

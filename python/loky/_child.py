@@ -302,6 +302,11 @@ class _Desk:
         turn = worker.next()
         if turn[0] == "gone" or turn[0] == "leave":
             return False
+        if turn[0] == "forget":
+            kept: Any = sys.modules.get("loky._kept")
+            if kept is not None:
+                kept.forget(turn[1])
+            return True
         if turn[0] == "lost":
             _, task, attempt, errno = turn
             lost = OSError(errno, f"the data of the task did not arrive: {os.strerror(errno)}")
@@ -427,7 +432,6 @@ class _MemoryWatch:
     def __init__(self) -> None:
         self._reference_bytes: int | None = None
         self._checked_s = 0.0
-        self._page_bytes = os.sysconf("SC_PAGESIZE")
         self._limit_bytes = _state.memory_growth_limit_bytes(os.environ.get("LOKY_MAX_MEMORY_LEAK_SIZE"))
 
     def grown(self) -> bool:
@@ -454,8 +458,6 @@ class _MemoryWatch:
         return self._resident_bytes() - self._reference_bytes >= limit_bytes
 
     def _resident_bytes(self) -> int:
-        try:
-            with open("/proc/self/statm", "rb") as statm:
-                return int(statm.read().split()[1]) * self._page_bytes
-        except (OSError, ValueError, IndexError):
-            return 0
+        """What is resident, without the objects that are kept for many tasks."""
+        kept: Any = sys.modules.get("loky._kept")
+        return _state.resident_bytes() - (0 if kept is None else kept.kept_bytes())

@@ -7,11 +7,12 @@ sockets, futures or processes.
 """
 
 import sys
-from _pickle import PicklingError, dumps, loads
+from _pickle import Pickler, PicklingError, dumps, loads
 from io import BytesIO
 
 from . import _remote, _state
 from ._chunks import ChunkAnswer
+from ._sink import LARGE_MIN, Sink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     Reducers = Mapping[type, Callable[[Any], Any]]
-    Encoded = tuple[bytes, list[memoryview]]
+    Buffers = list[memoryview | bytes]
+    Encoded = tuple[bytes, Buffers]
 
 BUFFER_MIN = 32 * 1024
 """Smallest buffer, in bytes, that travels outside the stream."""
@@ -36,7 +38,8 @@ TASK_MESSAGE = "Could not pickle the task to send it to the workers."
 RAISED = b"x"
 UNREADABLE_TASK = b"u"
 
-_ATOMS = frozenset((type(None), bool, int, float, complex, str, bytes, bytearray))
+_LIGHT_ATOMS = frozenset((type(None), bool, int, float, complex, str))
+_ATOMS = _LIGHT_ATOMS | {bytes, bytearray}
 _SEQUENCES = frozenset((tuple, list, set, frozenset))
 _function_type = type(lambda: None)
 _NAMED = frozenset((_function_type, type(len), type))
@@ -90,7 +93,10 @@ def is_plain(value: "Any", nesting: int = _NESTING_MAX) -> bool:
         )
     if kind in _NAMED:
         return is_importable(value)
-    return kind.__module__ == "numpy" and _is_plain_numpy(kind, value)
+    module_name = kind.__module__
+    if module_name == "loky._share":
+        return kind.__name__ == "Shared"
+    return module_name == "numpy" and _is_plain_numpy(kind, value)
 
 
 def _plain_pickle_is_allowed() -> bool:
@@ -127,7 +133,7 @@ def _dump_chosen(value: "Any", reducers: "Reducers | None") -> bytes:
     return stream.getvalue()
 
 
-def _keeper(buffers: "list[memoryview]") -> "Callable[[PickleBuffer], bool]":
+def _keeper(buffers: "Buffers") -> "Callable[[PickleBuffer], bool]":
     def stays_in_stream(buffer: "PickleBuffer") -> bool:
         try:
             view = buffer.raw()
@@ -135,7 +141,9 @@ def _keeper(buffers: "list[memoryview]") -> "Callable[[PickleBuffer], bool]":
             return True
         if view.nbytes < BUFFER_MIN:
             return True
-        buffers.append(view)
+        owner = view.obj
+        # What cannot change is known again by its address.
+        buffers.append(owner if type(owner) is bytes and len(owner) == view.nbytes else view)
         return False
 
     return stays_in_stream
@@ -154,10 +162,20 @@ def dump(value: "Any", reducers: "Reducers | None" = None) -> "Encoded":
     """
     from ._by_value import ByValuePickler
 
-    buffers: list[memoryview] = []
+    buffers: Buffers = []
     stream = BytesIO()
     ByValuePickler(stream, _keeper(buffers), reducers).dump(value)
     return stream.getvalue(), buffers
+
+
+def _dump_call(call: "tuple[Any, ...]", reducers: "Reducers | None") -> "Encoded":
+    """As `dump`, with large bytes beside the stream."""
+    from ._by_value import ByValuePickler
+
+    buffers: Buffers = []
+    sink = Sink(buffers)
+    ByValuePickler(sink, _keeper(buffers), reducers).dump(call)
+    return sink.stream(), buffers
 
 
 _PROTOCOL = b"\x80\x05"
@@ -188,6 +206,11 @@ def _text(text: str) -> bytes:
     return b"X" + len(encoded).to_bytes(4, "little") + encoded
 
 
+def _is_heavy(atom: "Any") -> bool:
+    kind = type(atom)
+    return (kind is bytes or kind is bytearray) and len(atom) >= LARGE_MIN
+
+
 def encode_task(
     function: "Any",
     args: "tuple[Any, ...]",
@@ -215,16 +238,20 @@ def encode_task(
             and is_importable(function)
             and _plain_pickle_is_allowed()
         ):
-            if not kwargs and _ATOMS.issuperset(map(type, args)):
+            if not kwargs and (
+                _LIGHT_ATOMS.issuperset(map(type, args))
+                or (_ATOMS.issuperset(map(type, args)) and not any(map(_is_heavy, args)))
+            ):
                 body = memoryview(dumps(args, 5))[2:-1]
                 return b"".join((_named(function), body, _NO_KEYWORDS_AND_STOP)), []
             if is_plain(args) and is_plain(kwargs):
-                buffers: list[memoryview] = []
-                stream = dumps((function, args, kwargs), 5, buffer_callback=_keeper(buffers))
-                return stream, buffers
+                buffers: Buffers = []
+                sink = Sink(buffers)
+                Pickler(sink, 5, buffer_callback=_keeper(buffers)).dump((function, args, kwargs))
+                return sink.stream(), buffers
         if retry_on:
-            return dump((function, args, kwargs, retry_on), reducers)
-        return dump((function, args, kwargs), reducers)
+            return _dump_call((function, args, kwargs, retry_on), reducers)
+        return _dump_call((function, args, kwargs), reducers)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -271,6 +298,27 @@ def decode_task(stream: "Buffer", buffers: "Any" = ()) -> "Any":
     return loads(stream, buffers=buffers)
 
 
+def encode_shared(value: "Any") -> "Encoded":
+    """Encode an object for many tasks.
+
+    Raises:
+        BaseException: whatever the value's pickling raises.
+    """
+    if _state.pickler_name is not None:
+        return _dump_chosen(value, None), []
+    if is_plain(value) and _plain_pickle_is_allowed():
+        buffers: Buffers = []
+        return dumps(value, 5, buffer_callback=_keeper(buffers)), buffers
+    return dump(value)
+
+
+def path_in_shared(value: "Any") -> str | None:
+    """The way to what cannot be pickled in an object for many tasks."""
+    blame = _blame_module()
+    note: str | None = blame and blame.path_in_shared(value, dump)
+    return note
+
+
 def encode_result(value: "Any") -> "Encoded":
     """Encode what a task returned, in the worker.
 
@@ -285,7 +333,7 @@ def encode_result(value: "Any") -> "Encoded":
         if _state.pickler_name is not None:
             return _dump_chosen(value, reducers), []
         if not reducers and is_plain(value) and _plain_pickle_is_allowed():
-            buffers: list[memoryview] = []
+            buffers: Buffers = []
             return dumps(value, 5, buffer_callback=_keeper(buffers)), buffers
         return dump(value, reducers)
     except KeyboardInterrupt:

@@ -32,9 +32,10 @@ from ._processes import WorkerTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
+    from . import _share
     from ._options import TaskOptions
     from ._statistics import PoolStatistics
 
@@ -86,6 +87,8 @@ class PoolLife:
         self._early: dict[int, tuple[Any, ...]] = {}
         self._over = False
         self._submitting: list[None] = []
+        # The objects for many tasks that unfinished tasks need, by task number.
+        self._shared: dict[int, Collection[_share.Shared[Any]]] = {}
         self._warned_of_growth = False
         self._unpicklable = 0
         self._unpicklable_lock = threading.RLock()
@@ -161,20 +164,24 @@ class PoolLife:
                 function = _soft_limit.call
         self._submitting.append(None)
         try:
+            end_shares = _begin_shares() if _state.shares else None
+            encoded: _pickling.Encoded | None = None
             try:
                 if options is not None and options.retry_on:
-                    stream, buffers = self._encode(function, args, kwargs, options.retry_on)
+                    encoded = self._encode(function, args, kwargs, options.retry_on)
                 elif self._pickling_lock is None:
-                    stream, buffers = _pickling.encode_task(function, args, kwargs)
+                    encoded = _pickling.encode_task(function, args, kwargs)
                 else:
-                    stream, buffers = self._encode(function, args, kwargs)
+                    encoded = self._encode(function, args, kwargs)
             except PicklingError as error:
                 with self._unpicklable_lock:
                     self._unpicklable += 1
                 self._could_not_be_sent(future, error)
                 self._pool.want_workers()
-            else:
-                self._hand_over(future, stream, buffers, label)
+            finally:
+                shared = () if end_shares is None else end_shares()
+            if encoded is not None:
+                self._hand_over(future, *encoded, label, shared)
         finally:
             self._submitting.pop()
         if self._pool.spawning():
@@ -196,8 +203,15 @@ class PoolLife:
             return _pickling.encode_task(function, args, kwargs, reducers, retry_on)
 
     def _hand_over(
-        self, future: "Future[Any]", stream: bytes, buffers: "list[memoryview]", label: str | None
+        self,
+        future: "Future[Any]",
+        stream: bytes,
+        buffers: "_pickling.Buffers",
+        label: str | None,
+        shared: "Collection[_share.Shared[Any]]",
     ) -> None:
+        for handle in shared:
+            handle.used_by(self)
         try:
             options = future._options
             if options is None:
@@ -209,7 +223,9 @@ class PoolLife:
             raise self.refusal(refusal) from None
         future._pool, future._task, future._label = self.ref, task, label
         if buffers or len(stream) > _SMALL_BYTES:
-            future._sent_bytes = len(stream) + sum(buffer.nbytes for buffer in buffers)
+            future._sent_bytes = len(stream) + sum(map(len, buffers))
+        if shared:
+            self._shared[task] = shared
         # The outcome may be here before the future is known. Both sides put down what they have
         # and then look for the other's; whoever takes the outcome out finishes the future.
         self.pending[task] = future
@@ -289,6 +305,7 @@ class PoolLife:
             return False
         # The engine does not report this end: the future is finished by whoever cancels.
         self.pending.pop(task, None)
+        self._shared.pop(task, None)
         return True
 
     def cancel_by_force(self, task: int, grace_s: float | None) -> bool:
@@ -354,6 +371,18 @@ class PoolLife:
 
     # What the executor asks.
 
+    def forget_shared(self, name: bytes) -> None:
+        """Nobody needs the object of this name any more: the workers drop it.
+
+        Safe in a destructor, as `drain` is.
+        """
+        if self.inherited or self._over:
+            return
+        try:
+            self._pool.forget(name)
+        except (PoolClosed, PoolBroken, PoolForked, RuntimeError):
+            pass  # There are no workers any more that keep anything.
+
     def resize(self, workers: int) -> None:
         """Change the number of workers; returns when it has taken effect or the pool has ended."""
         self._pool.resize(workers)
@@ -407,6 +436,7 @@ class PoolLife:
         """Carry out one item of a batch."""
         match item[0]:
             case "cancelled":
+                self._shared.pop(item[1], None)
                 future = self.pending.pop(item[1], None)
                 if future is not None:
                     future._finish_cancelled()
@@ -444,6 +474,7 @@ class PoolLife:
                 raise RuntimeError(f"the engine reports {unknown!r}, which this version does not know")
 
     def _settle(self, future: "Future[Any]", item: "tuple[Any, ...]") -> None:
+        self._shared.pop(item[1], None)
         match item[0]:
             case "value" | "raised":
                 future._finish_payload(item[2], item[0] == "raised")
@@ -579,6 +610,7 @@ class PoolLife:
                 self._settle(future, outcome)
             else:
                 future._finish(None, _exceptions.fresh_copy(error))
+        self._shared.clear()
 
     def ended(self) -> None:
         """The engine has delivered everything. Nothing is left to wait for."""
@@ -602,6 +634,14 @@ def _prepare() -> None:
         from . import _broken, _report, _surroundings  # noqa: F401
     except OSError:
         pass  # There is no descriptor already.
+
+
+def _begin_shares() -> "Callable[[], Collection[_share.Shared[Any]]]":
+    """Collect the objects for many tasks in what this thread encodes; ends with the call of the result."""
+    from . import _share
+
+    before = _share.begin_call()
+    return lambda: _share.end_call(before)
 
 
 def _label(function: object) -> str | None:

@@ -4,7 +4,7 @@ Owned by the worker's start (`_world`), which sets them once. A leaf: it imports
 worker can have it before anything else is loaded.
 """
 
-from os import environ
+from os import environ, sysconf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ if pickler_name == "cloudpickle":
 registered_reducers: "dict[type, Callable[[Any], Any]]" = {}
 """Reducers that every pickler of this package uses, by exact type."""
 
+shares = False
+"""Whether this process has ever made an object for many tasks; see `_share`."""
+
 default_memory_growth_bytes = 300_000_000
 """Growth of the resident set, in bytes, after which a worker is replaced between two tasks."""
 
@@ -53,3 +56,12 @@ def memory_growth_limit_bytes(text: str | None) -> int:
         return int(float(text))
     except (ValueError, OverflowError):
         return default_memory_growth_bytes
+
+
+def resident_bytes() -> int:
+    """The memory of this process that is resident; 0 where that cannot be told."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            return int(statm.read().split()[1]) * sysconf("SC_PAGESIZE")
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -43,6 +43,7 @@ class PoolStatistics:
         helpers_lost: deaths of the helper process that starts workers.
         replies_dropped: messages of workers that came too late or from nobody who was to be heard.
         shared_bytes_copied: bytes of large arguments that were copied into shared memory.
+        shared_bytes_recognised: bytes of large arguments that were there already, so that they were not.
         shared_bytes_held: bytes of shared memory that tasks and workers hold now.
     """
 
@@ -64,6 +65,7 @@ class PoolStatistics:
     helpers_lost: int = 0
     replies_dropped: int = 0
     shared_bytes_copied: int = 0
+    shared_bytes_recognised: int = 0
     shared_bytes_held: int = 0
 
     def as_dict(self) -> "dict[str, Any]":
@@ -113,5 +115,6 @@ def from_counts(counts: "Mapping[str, Any]", unpicklable: int) -> PoolStatistics
         helpers_lost=counts["launchers_died"],
         replies_dropped=counts["replies_dropped"],
         shared_bytes_copied=counts["copied_bytes"],
+        shared_bytes_recognised=counts["recognised_bytes"],
         shared_bytes_held=counts["shared_bytes"],
     )

@@ -41,6 +41,11 @@ impl Outbox {
         self.append(Vec::new(), |out| encode(header, &[], out))
     }
 
+    /// Appends a frame whose body is bytes.
+    pub(crate) fn push_bytes(&mut self, header: &Header, body: &[u8]) -> Result<(), WireError> {
+        self.append(Vec::new(), |out| encode(header, &[body], out))
+    }
+
     /// Appends a frame with a body, and descriptors beside it.
     pub(crate) fn push_body(
         &mut self,

@@ -232,15 +232,15 @@ fn on_time(state: &mut State, scratch: &mut [u8]) {
     state.segments.trim(now_ns);
 }
 
-/// Copies the buffers of large tasks, without the lock.
+/// Compares and copies the buffers of large tasks, without the lock.
 fn copy_waiting(shared: &Shared) {
     loop {
-        let Some(job) = shared.lock().begin_copy() else {
+        let Some(job) = shared.lock().begin_job() else {
             return;
         };
         let done = job.run();
         let mut state = shared.lock();
-        state.end_copy(done);
+        state.end_job(done);
         state.feed_pending();
         state.flush();
     }

@@ -13,7 +13,7 @@ use loky_shm::{AtomicWords, Ledger};
 use loky_sys::memory::{self, Mapping};
 use loky_sys::{clock, errno, signal, socket};
 use loky_wire::limits::LEDGER_SLOTS;
-use loky_wire::{Header, Kind, Role, TaskBody};
+use loky_wire::{Header, Kind, PayloadRef, Role, TaskBody};
 
 use crate::capture::Capture;
 use crate::channel::{Channel, Intake, Outbox, Stage, Standing};
@@ -22,7 +22,6 @@ use crate::front::{Delivery, TaskEnd};
 use crate::launcher::{Dowry, LauncherProcess, Setup};
 use crate::report::Breakage;
 use crate::rings;
-use crate::segments::describe;
 use crate::stacks::Wish;
 use crate::state::{Phase, Placement, Received, State};
 
@@ -264,7 +263,10 @@ impl State {
             return;
         };
         placement.ticket = Some(ticket);
-        let (payload, descriptors) = describe(entry.placed.as_ref(), &entry.stream);
+        let (payload, descriptors) = match &entry.placed {
+            Some(placed) => placed.payload(&entry.stream),
+            None => (PayloadRef::inline(&entry.stream), Vec::new()),
+        };
         let body = TaskBody {
             generation: ticket.generation,
             payload,
@@ -287,8 +289,10 @@ impl State {
             return;
         }
         if let Some(placed) = &entry.placed {
-            channel.lent.push(placed.segment);
-            self.segments.lend(placed.segment, worker);
+            for (segment, _) in &placed.segments {
+                channel.lent.push(segment.id);
+                self.segments.lend(segment.id, worker);
+            }
         }
         self.dirty.push(worker);
         self.allow_look(worker);
@@ -336,6 +340,19 @@ impl State {
             let pushed = channel.post(&Header::bare(Kind::Leave, 0));
             debug_assert!(pushed.is_ok(), "{pushed:?}");
             self.dirty.push(worker);
+        }
+    }
+
+    /// Tells all workers to forget what their front keeps under this name.
+    pub(crate) fn forget(&mut self, name: &[u8]) {
+        for channel in self.channels.values_mut() {
+            if channel.standing == Standing::Serving && channel.ready {
+                let pushed = channel
+                    .outbox
+                    .push_bytes(&Header::bare(Kind::Forget, 0), name);
+                debug_assert!(pushed.is_ok(), "{pushed:?}");
+                self.dirty.push(channel.worker);
+            }
         }
     }
 

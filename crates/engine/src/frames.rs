@@ -9,7 +9,7 @@ use loky_core::event::{Event, LeaveReason};
 use loky_core::ids::{Attempt, TaskId, WorkerId};
 use loky_sys::clock;
 use loky_sys::memory::Mapping;
-use loky_wire::{DONE_RAISED, DONE_RETRY, Frame, Kind, PayloadRef, Stream};
+use loky_wire::{DONE_RAISED, DONE_RETRY, Frame, Kind, Part, PayloadRef, Piece};
 
 use crate::answer::{Answer, AnswerSegment, AnswerStream, AnswerView};
 use crate::channel::{Read, Stage, Standing};
@@ -121,6 +121,7 @@ impl State {
             Kind::Revoked | Kind::Bell => {}
             Kind::Task
             | Kind::Leave
+            | Kind::Forget
             | Kind::Spawn
             | Kind::Kill
             | Kind::Stop
@@ -221,9 +222,11 @@ impl State {
         descriptors: Vec<Option<OwnedFd>>,
     ) -> Result<Received, Offence> {
         let mut descriptors = descriptors.into_iter();
-        let segment = match payload.segment {
-            None => None,
-            Some(reference) => {
+        let segment = match payload.segments.as_slice() {
+            [] => None,
+            // A worker fills one segment for an answer.
+            [_, _, ..] => return Err(Offence),
+            [reference] => {
                 let size = usize::try_from(reference.size).map_err(|_| Offence)?;
                 let mapped = match descriptors.next() {
                     None => return Err(Offence),
@@ -245,20 +248,20 @@ impl State {
                 }
             }
         };
-        let view = |extent| {
+        let view = |part: &Part| {
             segment
                 .as_ref()
-                .and_then(|segment| AnswerView::new(segment, extent))
+                .and_then(|segment| AnswerView::new(segment, part.extent))
                 .ok_or(Offence)
         };
-        let stream = match payload.stream {
-            Stream::Inline(bytes) => AnswerStream::Inline(bytes.to_vec()),
-            Stream::InSegment(extent) => AnswerStream::InSegment(view(extent)?),
+        let stream = match payload.pieces.as_slice() {
+            [] => AnswerStream::Inline(payload.inline.to_vec()),
+            [Piece::Placed(part)] => AnswerStream::InSegment(view(part)?),
+            [_, ..] => return Err(Offence),
         };
         let buffers = payload
             .buffers
             .iter()
-            .copied()
             .map(view)
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Received::Value(Answer { stream, buffers }))
@@ -326,6 +329,7 @@ impl State {
             | Kind::SegmentFreed
             | Kind::Leave
             | Kind::Bell
+            | Kind::Forget
             | Kind::Ready
             | Kind::Done
             | Kind::InitializerFailed

@@ -8,10 +8,26 @@ use loky_core::ids::TaskId;
 use crate::answer::Answer;
 use crate::report::{Breakage, CrashReport};
 
-/// A buffer that a task refers to. It is copied once, when the task is handed to a worker.
-pub trait Buffer: Send {
+/// A buffer that a task refers to. It is copied once, when the task is handed to a worker, unless
+/// the same bytes are known already.
+pub trait Buffer: Send + Sync {
     /// The bytes. They stay where they are while the buffer lives.
     fn bytes(&self) -> &[u8];
+
+    /// Whether nobody can change the bytes while the buffer lives.
+    fn is_constant(&self) -> bool {
+        false
+    }
+}
+
+impl Buffer for Arc<dyn Buffer> {
+    fn bytes(&self) -> &[u8] {
+        (**self).bytes()
+    }
+
+    fn is_constant(&self) -> bool {
+        (**self).is_constant()
+    }
 }
 
 impl Buffer for Vec<u8> {

@@ -16,7 +16,7 @@ use loky_core::event::{Event, ShutdownMode};
 use loky_core::ids::TaskId;
 use loky_core::options::TaskOptions;
 use loky_sys::wake::Wake;
-use loky_sys::{clock, fork, memory};
+use loky_sys::{fork, memory};
 use loky_wire::encode_environment;
 
 use crate::activity::WorkerActivity;
@@ -26,9 +26,11 @@ use crate::driver;
 use crate::error::EngineError;
 use crate::front::{Front, TaskPayload};
 use crate::launcher::Setup;
+use crate::recognise::Draft;
 use crate::report::Breakage;
 use crate::standby::Standby;
-use crate::state::{Phase, State, TaskEntry, Watched};
+use crate::state::{Phase, State};
+use crate::submit::{accept, withdraw};
 use crate::tally::Tally;
 
 /// What the callers and the poll loop share.
@@ -200,7 +202,7 @@ impl Pool {
     /// # Errors
     /// `ShutDown`, `Broken`, `Forked`, `Fault`: the task was not accepted, and its payload is dropped.
     pub fn submit(&self, payload: TaskPayload) -> Result<TaskId, EngineError> {
-        self.change(|shared, state| accept(shared, state, payload, None))
+        self.submit_with(payload, None)
     }
 
     /// Accepts a task for which something is asked.
@@ -212,7 +214,11 @@ impl Pool {
         payload: TaskPayload,
         options: Option<Box<TaskOptions>>,
     ) -> Result<TaskId, EngineError> {
-        self.change(|shared, state| accept(shared, state, payload, options))
+        if !self.is_own() {
+            return Err(EngineError::Forked);
+        }
+        let draft = self.draft(payload);
+        self.change(|shared, state| accept(shared, state, draft, options))
     }
 
     /// Accepts several tasks at once: what a worker gets of them is written to it together.
@@ -224,16 +230,37 @@ impl Pool {
         payloads: Vec<TaskPayload>,
         options: Option<TaskOptions>,
     ) -> Result<Vec<Result<TaskId, EngineError>>, EngineError> {
+        if !self.is_own() {
+            return Err(EngineError::Forked);
+        }
+        let drafts: Vec<Draft> = payloads
+            .into_iter()
+            .map(|payload| self.draft(payload))
+            .collect();
         self.change(|shared, state| {
-            let accepted = payloads
+            let accepted = drafts
                 .into_iter()
-                .map(|payload| accept(shared, state, payload, options.map(Box::new)));
+                .map(|draft| accept(shared, state, draft, options.map(Box::new)));
             Ok(accepted.collect())
         })
     }
 
+    /// A task with what it has in common with those before it; its bytes are compared here, without
+    /// the lock.
+    fn draft(&self, payload: TaskPayload) -> Draft {
+        match Draft::small(payload) {
+            Ok(draft) => draft,
+            Err(payload) => {
+                let mut draft = Draft::large(payload);
+                draft.look_up(&mut self.shared.lock().segments);
+                draft.compare();
+                draft
+            }
+        }
+    }
+
     /// As [`Self::submit`], for a caller that must not wait: gives the payload back where somebody
-    /// else is at the pool's state.
+    /// else is at the pool's state, or there is much to compare.
     pub fn try_submit(
         &self,
         payload: TaskPayload,
@@ -241,7 +268,8 @@ impl Pool {
         let Some(state) = self.is_own().then(|| self.shared.try_lock()).flatten() else {
             return Err(payload);
         };
-        Ok(self.change_locked(state, |shared, state| accept(shared, state, payload, None)))
+        let draft = Draft::small(payload)?;
+        Ok(self.change_locked(state, |shared, state| accept(shared, state, draft, None)))
     }
 
     /// Whether workers wait for a description of their surroundings.
@@ -489,6 +517,15 @@ impl Pool {
         self.is_own().then(|| self.shared.lock().tally())
     }
 
+    /// Has every worker forget what its front keeps under this name, when it has nothing before that
+    /// to do.
+    pub fn forget(&self, name: &[u8]) -> Result<(), EngineError> {
+        self.change(|_, state| {
+            state.forget(name);
+            Ok(())
+        })
+    }
+
     /// Changes the state and lets the others see it.
     fn change<T>(
         &self,
@@ -567,51 +604,8 @@ pub(crate) fn ring(wake: Option<Arc<Wake>>) {
     }
 }
 
-fn accept(
-    shared: &Arc<Shared>,
-    state: &mut State,
-    payload: TaskPayload,
-    options: Option<Box<TaskOptions>>,
-) -> Result<TaskId, EngineError> {
-    if let Some(reason) = state.core.broken() {
-        return Err(EngineError::Broken(reason));
-    }
-    if !state.core.accepts() {
-        return Err(EngineError::ShutDown);
-    }
-    start_loop(shared, state)?;
-    state.task_last += 1;
-    let task = TaskId(state.task_last);
-    let mut entry = TaskEntry::new(payload);
-    if let Some(options) = &options {
-        state.limited_tasks += usize::from(options.memory_limit_bytes.is_some());
-        entry.watched = Some(Box::new(Watched {
-            submitted_ns: clock::monotonic_ns(),
-            memory_limit_bytes: options.memory_limit_bytes,
-            history: Vec::new(),
-            seen: None,
-        }));
-    }
-    state.tasks.insert(task, entry);
-    state.feed(Event::TaskSubmitted { task, options });
-    Ok(task)
-}
-
-fn withdraw(state: &mut State, task: TaskId) -> bool {
-    if !state.tasks.contains_key(&task) {
-        return false;
-    }
-    state.withdrawing = Some(task);
-    state.feed(Event::CancelRequested {
-        task,
-        force_grace_ns: None,
-    });
-    state.withdrawing = None;
-    !state.tasks.contains_key(&task)
-}
-
 /// Starts the loop where it does not run. It waits for the lock that the caller holds.
-fn start_loop(shared: &Arc<Shared>, state: &mut State) -> Result<(), EngineError> {
+pub(crate) fn start_loop(shared: &Arc<Shared>, state: &mut State) -> Result<(), EngineError> {
     if state.wake.is_some() || state.phase == Phase::Closed {
         return Ok(());
     }

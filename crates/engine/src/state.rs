@@ -22,13 +22,15 @@ use crate::capture::Passing;
 use crate::channel::Channel;
 use crate::config::PoolConfig;
 use crate::evidence::Witness;
-use crate::front::{Buffer, Delivery, Front, TaskEnd};
+use crate::front::{Delivery, Front, TaskEnd};
 use crate::launcher::{LauncherProcess, Setup};
+use crate::parts::{Placed, StreamPiece, TaskBuffer};
 use crate::report::{Breakage, CrashReport};
-use crate::segments::{Placed, TaskSegments};
+use crate::segments::TaskSegments;
 use crate::stacks::Stacks;
 use crate::standby::Standbys;
 use crate::tally::Counts;
+use crate::waiting::Waiting;
 
 /// While segments are free, the loop looks this often whether they have aged.
 const TRIM_INTERVAL_NS: u64 = 1_000_000_000;
@@ -51,9 +53,16 @@ pub(crate) enum Received {
 
 /// A task that is not over: its bytes, and where it is.
 pub(crate) struct TaskEntry {
+    /// What of its stream travels in the frame: all of it, or the inline pieces.
     pub(crate) stream: Vec<u8>,
-    pub(crate) buffers: Vec<Box<dyn Buffer>>,
-    /// Its large bytes, once they have been copied. Kept until the task is over, so that it can be
+    /// What its stream is put together from; empty where all of it is in the frame.
+    pub(crate) pieces: Vec<StreamPiece>,
+    pub(crate) buffers: Vec<TaskBuffer>,
+    /// The segment that holds what is this task's alone.
+    pub(crate) own_segment: Option<u32>,
+    /// Its buffers have been looked for among what is known.
+    pub(crate) compared: bool,
+    /// Where its large bytes are, once they have been copied. Kept until the task is over, so that it can be
     /// sent again.
     pub(crate) placed: Option<Placed>,
     pub(crate) placement: Option<Placement>,
@@ -140,6 +149,8 @@ pub(crate) struct State {
     pub(crate) setup: SetupDesk,
     pub(crate) segments: TaskSegments,
     pub(crate) copies: VecDeque<TaskId>,
+    /// Which tasks wait with the same memory.
+    pub(crate) waiting: Waiting,
     pub(crate) freed: Arc<FreedSegments>,
     pub(crate) reports: HashMap<WorkerId, Arc<CrashReport>>,
     pub(crate) initializer_failure: Option<Answer>,
@@ -194,6 +205,7 @@ impl State {
             setup: SetupDesk::default(),
             segments,
             copies: VecDeque::new(),
+            waiting: Waiting::default(),
             freed: Arc::default(),
             reports: HashMap::new(),
             initializer_failure: None,
@@ -253,12 +265,13 @@ impl State {
                 self.stir = true;
             }
         }
+        self.discard(Vec::new());
         self.front.settle();
     }
 
     /// Tells the front that a task is over, and forgets the task.
     pub(crate) fn end_task(&mut self, task: TaskId, end: TaskEnd) {
-        let Some(entry) = self.tasks.remove(&task) else {
+        let Some(mut entry) = self.tasks.remove(&task) else {
             debug_assert!(false, "{task} ended twice");
             return;
         };
@@ -268,12 +281,8 @@ impl State {
             .as_ref()
             .is_some_and(|watched| watched.memory_limit_bytes.is_some());
         self.limited_tasks -= usize::from(limited);
-        if let Some(placed) = entry.placed {
-            self.segments.let_go(placed.segment);
-        }
-        if !entry.buffers.is_empty() {
-            self.front.deliver(Delivery::Discarded(entry.buffers));
-        }
+        self.wait_no_more(task, &entry.buffers);
+        self.let_go_of(&mut entry);
         if self.withdrawing != Some(task) || !matches!(end, TaskEnd::Cancelled) {
             self.front.deliver(Delivery::Ended { task, end });
         }

@@ -85,7 +85,6 @@ impl Losses {
 pub(crate) struct Counts {
     pub(crate) ends: Ends,
     pub(crate) losses: Losses,
-    pub(crate) copied_bytes: u64,
 }
 
 /// A pool at one moment of its life.
@@ -107,6 +106,8 @@ pub struct Tally {
     pub losses: Losses,
     /// Bytes of tasks that were copied into shared memory.
     pub copied_bytes: u64,
+    /// Bytes of tasks that were not, because they were there already.
+    pub recognised_bytes: u64,
     /// Bytes of shared memory that tasks and workers hold.
     pub shared_bytes: u64,
 }
@@ -129,7 +130,8 @@ impl State {
             running: unfinished.min(living().map(running_on).sum()),
             workers: living().count() as u64,
             losses: self.counts.losses.clone(),
-            copied_bytes: self.counts.copied_bytes,
+            copied_bytes: self.segments.traffic.bytes_copied,
+            recognised_bytes: self.segments.traffic.bytes_recognised,
             shared_bytes: self.segments.bytes_in_use(),
         }
     }

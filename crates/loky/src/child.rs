@@ -104,7 +104,8 @@ fn work(seed: Seed, prepared: Result<(), Failure>) -> Result<i32, WorkerError> {
                 &Failure::Resource(errno),
                 false,
             )?,
-            Turn::Interrupted => {}
+            // This front keeps nothing between tasks.
+            Turn::Interrupted | Turn::Forget(_) => {}
             Turn::Leave | Turn::ParentGone => return Ok(0),
         }
     }

@@ -9,6 +9,7 @@ use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList};
 
 /// Buffers of at least this many bytes travel beside the pickle stream.
@@ -44,6 +45,27 @@ impl Buffer for Exported {
         // released, and `self` holds it. Python code that writes to them meanwhile races with the
         // copy as it would with any reader; bytes have no invalid values.
         unsafe { std::slice::from_raw_parts(self.0.buf_ptr().cast::<u8>(), len) }
+    }
+}
+
+/// The bytes of a `bytes` object, which cannot change while it is held.
+pub(crate) struct Constant(PyBackedBytes);
+
+impl Constant {
+    /// Holds an object of exactly this type; `None` where it is another.
+    pub(crate) fn of(object: &Bound<'_, PyAny>) -> Option<Self> {
+        let bytes = object.cast_exact::<PyBytes>().ok()?;
+        Some(Self(PyBackedBytes::from(bytes.clone())))
+    }
+}
+
+impl Buffer for Constant {
+    fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn is_constant(&self) -> bool {
+        true
     }
 }
 

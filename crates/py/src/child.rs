@@ -213,7 +213,7 @@ impl Worker {
     }
 
     /// Waits for a task: `("task", task, attempt, stream, buffers)`, `("lost", task, attempt, errno)`,
-    /// `("leave",)` or `("gone",)`. Answers the same task again until it has been replied to.
+    /// `("forget", name)`, `("leave",)` or `("gone",)`. Answers the same task again until it has been replied to.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         loop {
             match py.detach(|| lock(&self.end).next()).map_err(to_python)? {
@@ -223,6 +223,9 @@ impl Worker {
                     attempt,
                     errno,
                 } => return ("lost", task, attempt, errno).into_pyobject(py),
+                Turn::Forget(name) => {
+                    return ("forget", PyBytes::new(py, &name)).into_pyobject(py);
+                }
                 Turn::Leave => return ("leave",).into_pyobject(py),
                 Turn::ParentGone => return ("gone",).into_pyobject(py),
                 Turn::Interrupted => py.check_signals()?,

@@ -20,7 +20,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use crate::buffers::Exported;
+use crate::buffers::{Constant, Exported};
 use crate::deliveries;
 use crate::descriptors::duplicate;
 use crate::door::wait_in_slices;
@@ -136,7 +136,10 @@ impl Pool {
     ) -> PyResult<u64> {
         let mut held: Vec<Box<dyn Buffer>> = Vec::with_capacity(buffers.len());
         for buffer in buffers.iter() {
-            held.push(Box::new(Exported::of(&buffer)?));
+            held.push(match Constant::of(&buffer) {
+                Some(constant) => Box::new(constant),
+                None => Box::new(Exported::of(&buffer)?),
+            });
         }
         let options = options.map(task_options).transpose()?;
         let mut payload = TaskPayload {
@@ -337,6 +340,11 @@ impl Pool {
             }
         }
         Ok((!batch.is_empty()).then_some(batch))
+    }
+
+    /// Has every worker forget what it keeps under this name.
+    fn forget(&self, name: &[u8]) -> PyResult<()> {
+        self.engine.forget(name).map_err(to_python)
     }
 
     /// What the pool has done and how it stands, by name; `None` in a forked child of its owner.

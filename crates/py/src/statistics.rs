@@ -44,6 +44,7 @@ pub(crate) fn to_dict<'py>(py: Python<'py>, tally: &Tally) -> PyResult<Bound<'py
         ("running", tally.running),
         ("workers", tally.workers),
         ("copied_bytes", tally.copied_bytes),
+        ("recognised_bytes", tally.recognised_bytes),
         ("shared_bytes", tally.shared_bytes),
     ] {
         dict.set_item(name, count)?;

@@ -67,6 +67,28 @@ impl<S> SegmentPool<S> {
         })
     }
 
+    /// Takes back a free segment whose bytes are needed once more, as they are. `false` where it is
+    /// lent, so that one more holder may have it without.
+    pub fn retake(&mut self, id: u32) -> Result<bool, ShmError> {
+        let segment = self
+            .segments
+            .get_mut(&id)
+            .ok_or(ShmError::SegmentUnknown { id })?;
+        let size = segment.size;
+        match segment.life {
+            Life::Lent(_) => return Ok(false),
+            Life::Taken => {
+                return Err(ShmError::SegmentNotLent {
+                    id,
+                    holder: Holder::ONLY,
+                });
+            }
+            Life::Free { .. } => segment.life = Life::Taken,
+        }
+        self.unfile(size, id);
+        Ok(true)
+    }
+
     /// Adds a new segment, taken by the caller.
     pub fn insert(&mut self, storage: S, size: u64) -> u32 {
         // Numbers come round after four thousand million segments; those in use are stepped over.
@@ -267,7 +289,8 @@ impl<S> SegmentPool<S> {
         id
     }
 
-    fn remove_free(&mut self, size: u64, id: u32) -> Option<S> {
+    /// Takes a free segment out of the file.
+    fn unfile(&mut self, size: u64, id: u32) -> Option<()> {
         let ids = self.free.get_mut(&size)?;
         let at = ids.iter().position(|&other| other == id)?;
         ids.remove(at);
@@ -275,6 +298,11 @@ impl<S> SegmentPool<S> {
             self.free.remove(&size);
         }
         self.bytes_free = self.bytes_free.saturating_sub(size);
+        Some(())
+    }
+
+    fn remove_free(&mut self, size: u64, id: u32) -> Option<S> {
+        self.unfile(size, id)?;
         self.forget(id)
     }
 

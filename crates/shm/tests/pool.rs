@@ -327,3 +327,22 @@ impl Model {
         }
     }
 }
+
+#[test]
+fn a_free_segment_is_taken_back_as_it_is_and_a_lent_one_is_left() {
+    let mut pool = SegmentPool::new(1 << 20, 5);
+    let id = pool.insert("bytes", 4096);
+    assert!(pool.retake(id).is_err(), "its taker has it");
+    pool.lend(id, Holder(1)).unwrap();
+    assert_eq!(pool.retake(id), Ok(false));
+    assert_eq!(pool.freed(id, Holder(1)), Ok(true));
+    assert_eq!(pool.bytes_free(), 4096);
+    assert_eq!(pool.retake(id), Ok(true));
+    assert_eq!(pool.bytes_free(), 0);
+    assert!(pool.take(4096).is_none(), "it is nobody else's");
+    pool.lend(id, Holder(2)).unwrap();
+    assert!(pool.trim(100).is_empty());
+    assert_eq!(pool.freed(id, Holder(2)), Ok(true));
+    assert!(pool.retake(id + 1).is_err());
+    assert_eq!(pool.storage(id), Some(&"bytes"));
+}

@@ -26,6 +26,10 @@ impl<'a> Reader<'a> {
         }
     }
 
+    pub(crate) fn u16(&mut self) -> Result<u16, WireError> {
+        self.chunk().map(u16::from_le_bytes)
+    }
+
     pub(crate) fn u32(&mut self) -> Result<u32, WireError> {
         self.chunk().map(u32::from_le_bytes)
     }

@@ -111,9 +111,38 @@ pub enum WireError {
         /// How many.
         count: u64,
     },
-    /// Buffers or a stream are said to be in a segment, but no segment is named.
-    #[error("a payload places bytes in a segment but names none")]
-    SegmentMissing,
+    /// A payload with more segments than allowed.
+    #[error("{count} segments are more than a payload may have")]
+    SegmentsTooMany {
+        /// How many.
+        count: u64,
+    },
+    /// A stream of more pieces than allowed.
+    #[error("{count} pieces are more than a stream may have")]
+    PiecesTooMany {
+        /// How many.
+        count: u64,
+    },
+    /// A piece is empty, or inline behind an inline one, or none of them lies in a segment.
+    #[error("piece {index} of a stream has no reason to be one")]
+    PieceInvalid {
+        /// Which.
+        index: usize,
+    },
+    /// The inline pieces of a stream are not what the frame holds.
+    #[error("a frame holds {bytes} bytes of a stream but its pieces speak of {inline}")]
+    PiecesDisagree {
+        /// The bytes in the frame.
+        bytes: u64,
+        /// What the pieces say.
+        inline: u64,
+    },
+    /// A part lies in a segment that the payload does not name.
+    #[error("a payload places bytes in its segment {index} but names fewer")]
+    SegmentMissing {
+        /// The index of the segment.
+        index: u32,
+    },
     /// A segment is named, but nothing lies in it.
     #[error("a payload names segment {id} but places nothing in it")]
     SegmentUnused {

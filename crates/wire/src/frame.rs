@@ -10,7 +10,7 @@ use crate::header::{Header, Kind};
 use crate::limits::{
     DONE_FIXED, EXITED_LEN, EXTRA_MAX, SPAWN_FDS, SPAWN_FIXED, TARGET_MIN, TASK_FIXED,
 };
-use crate::payload::{Payload, PayloadRef, SegmentRef};
+use crate::payload::{Payload, PayloadRef};
 
 /// One message. Its header has been checked; its body is checked by the accessor of its kind.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,7 +26,7 @@ impl Frame {
     pub fn task_body(&self) -> Result<TaskBody<'_>, WireError> {
         self.expect_kind(Kind::Task)?;
         let body = TaskBody::decode(&self.body)?;
-        self.expect_segment(body.payload.segment)?;
+        segments_agree(&self.header, body.payload.segments.len())?;
         Ok(body)
     }
 
@@ -34,7 +34,7 @@ impl Frame {
     pub fn done_body(&self) -> Result<DoneBody<'_>, WireError> {
         self.expect_kind(Kind::Done)?;
         let body = DoneBody::decode(&self.body)?;
-        self.expect_segment(body.payload.segment)?;
+        segments_agree(&self.header, body.payload.segments.len())?;
         Ok(body)
     }
 
@@ -71,6 +71,7 @@ impl Frame {
             kind @ (Kind::SegmentFreed
             | Kind::Leave
             | Kind::Bell
+            | Kind::Forget
             | Kind::Ready
             | Kind::Leaving
             | Kind::Revoked
@@ -86,7 +87,7 @@ impl Frame {
             | Kind::Signalled) => return Err(WireError::KindUnexpected { kind }),
         };
         let payload = Payload::decode(body, skip)?;
-        segment_agrees(&header, payload.segment())?;
+        segments_agree(&header, payload.segments().len())?;
         Ok(payload)
     }
 
@@ -98,10 +99,6 @@ impl Frame {
                 kind: self.header.kind,
             })
         }
-    }
-
-    fn expect_segment(&self, segment: Option<SegmentRef>) -> Result<(), WireError> {
-        segment_agrees(&self.header, segment)
     }
 
     fn expect_fds(&self, expected: u16) -> Result<(), WireError> {
@@ -118,18 +115,18 @@ impl Frame {
     }
 }
 
-/// A segment may come without its descriptor, if the receiver has kept it from before; a
-/// descriptor without a segment is nobody's.
-fn segment_agrees(header: &Header, segment: Option<SegmentRef>) -> Result<(), WireError> {
+/// Segments may come without their descriptors, if the receiver has kept them from before; some of
+/// them, or a descriptor without a segment, are nobody's.
+fn segments_agree(header: &Header, segments: usize) -> Result<(), WireError> {
     let Header { kind, fds, .. } = *header;
-    match segment {
-        None if fds != 0 => Err(WireError::DescriptorsDisagree {
-            kind,
-            fds,
-            expected: 0,
-        }),
-        None | Some(_) => Ok(()),
+    if fds == 0 || usize::from(fds) == segments {
+        return Ok(());
     }
+    Err(WireError::DescriptorsDisagree {
+        kind,
+        fds,
+        expected: u16::try_from(segments).unwrap_or(u16::MAX),
+    })
 }
 
 /// Body of `Task`: which use of the ledger slot, and what to run.

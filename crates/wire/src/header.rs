@@ -27,6 +27,8 @@ pub enum Kind {
     Leave = 3,
     /// Parent to worker and back: look into the ring; it says nothing else.
     Bell = 4,
+    /// Parent to worker: what the language front keeps under this name is not needed any more.
+    Forget = 5,
     /// Worker to parent: the worker takes tasks from now on.
     Ready = 16,
     /// Worker to parent: a claimed task has ended.
@@ -61,11 +63,12 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Task,
         Self::SegmentFreed,
         Self::Leave,
         Self::Bell,
+        Self::Forget,
         Self::Ready,
         Self::Done,
         Self::InitializerFailed,
@@ -95,6 +98,7 @@ impl Kind {
             2 => Self::SegmentFreed,
             3 => Self::Leave,
             4 => Self::Bell,
+            5 => Self::Forget,
             16 => Self::Ready,
             17 => Self::Done,
             18 => Self::InitializerFailed,
@@ -140,7 +144,7 @@ impl Role {
     /// Whether a frame of this kind may travel this way.
     pub const fn admits(self, kind: Kind) -> bool {
         match kind {
-            Kind::Task | Kind::Leave => matches!(self, Self::ParentToWorker),
+            Kind::Task | Kind::Leave | Kind::Forget => matches!(self, Self::ParentToWorker),
             Kind::SegmentFreed | Kind::Bell => {
                 matches!(self, Self::ParentToWorker | Self::WorkerToParent)
             }

@@ -29,5 +29,5 @@ pub use header::{
     DONE_CANNOT_ENCODE, DONE_RAISED, DONE_RETRY, Header, Kind, LeaveReason, Role, SPAWN_EXEC,
 };
 pub use ledger::{LedgerWord, SlotState, Ticket};
-pub use payload::{Extent, Layout, Payload, PayloadRef, SegmentRef, Stream};
+pub use payload::{Extent, Layout, Part, Payload, PayloadRef, Piece, SegmentRef};
 pub use ring::RingPlace;

@@ -22,7 +22,16 @@ pub const BUFFER_MIN: usize = 32 << 10;
 
 /// The most out-of-band buffers of one payload, so that their extents, the fixed parts and an
 /// inline stream fit a body together.
-pub const BUFFERS_MAX: usize = 56 << 10;
+pub const BUFFERS_MAX: usize = 38 << 10;
+
+/// The most segments of one payload: far fewer than the descriptors that a frame may carry.
+pub const SEGMENTS_MAX: usize = 64;
+
+/// The most descriptors that travel with a task, one a segment.
+pub const SEGMENT_FDS: u16 = 64;
+
+/// The most pieces of one stream.
+pub const PIECES_MAX: usize = 64;
 
 /// Buffers in a segment start at multiples of this: a cache line, and enough for any vector unit.
 pub const BUFFER_ALIGN: u64 = 64;
@@ -55,12 +64,12 @@ pub const SLOT_LEN: usize = 64;
 /// Bytes of a ledger page: the head, then the slots.
 pub const LEDGER_LEN: usize = 4096;
 
-/// Fixed bytes of a payload: flags, zeros, number of buffers.
+/// Fixed bytes of a payload: number of segments, of pieces and of buffers.
 pub(crate) const PAYLOAD_FIXED: usize = 8;
 /// Bytes of a segment reference.
 pub(crate) const SEGMENT_REF_LEN: usize = 16;
-/// Bytes of an extent.
-pub(crate) const EXTENT_LEN: usize = 16;
+/// Bytes of a part or of a piece.
+pub(crate) const PART_LEN: usize = 24;
 /// Fixed bytes of a task body before its payload.
 pub(crate) const TASK_FIXED: usize = 4;
 /// Fixed bytes of a done body before its payload.
@@ -73,9 +82,9 @@ pub(crate) const EXITED_LEN: usize = 32;
 const _: () = assert!(
     DONE_FIXED
         + PAYLOAD_FIXED
-        + SEGMENT_REF_LEN
-        + EXTENT_LEN
-        + BUFFERS_MAX * EXTENT_LEN
+        + SEGMENTS_MAX * SEGMENT_REF_LEN
+        + PIECES_MAX * PART_LEN
+        + BUFFERS_MAX * PART_LEN
         + INLINE_MAX
         <= BODY_MAX,
     "a payload that keeps every limit must fit a body"
@@ -87,6 +96,7 @@ const _: () = assert!(
 const _: () = assert!(BODY_MAX <= u32::MAX as usize, "a body's length is a u32");
 const _: () = assert!(BUFFERED_MAX >= HEADER_LEN + BODY_MAX - 1 + BODY_MAX);
 const _: () = assert!(BUFFER_MIN <= INLINE_MAX);
+const _: () = assert!(SEGMENTS_MAX == SEGMENT_FDS as usize && SEGMENT_FDS <= FDS_MAX);
 const _: () = assert!(BUFFER_ALIGN.is_power_of_two());
 const _: () = assert!(SLOT_LEN * (LEDGER_SLOTS as usize + 1) == LEDGER_LEN);
 const _: () = assert!(SPAWN_FIXED + EXTRA_MAX as usize * 4 <= BODY_MAX);

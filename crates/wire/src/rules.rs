@@ -8,8 +8,8 @@ use crate::header::{
     DONE_CANNOT_ENCODE, DONE_RAISED, DONE_RETRY, Header, Kind, LeaveReason, SPAWN_EXEC,
 };
 use crate::limits::{
-    BODY_MAX, DONE_FIXED, EXITED_LEN, FDS_MAX, LEDGER_SLOTS, PAYLOAD_FIXED, SIGNAL_MAX, SPAWN_FDS,
-    SPAWN_FIXED, TASK_FIXED,
+    BODY_MAX, DONE_FIXED, EXITED_LEN, FDS_MAX, LEDGER_SLOTS, PAYLOAD_FIXED, SEGMENT_FDS,
+    SIGNAL_MAX, SPAWN_FDS, SPAWN_FIXED, TASK_FIXED,
 };
 
 /// What `aux` holds.
@@ -63,7 +63,7 @@ const fn rule_of(kind: Kind) -> Rule {
     let task_body = (TASK_FIXED + PAYLOAD_FIXED, BODY_MAX);
     let done_body = (DONE_FIXED + PAYLOAD_FIXED, BODY_MAX);
     match kind {
-        Kind::Task => carrying((0, 1), 0, rule(About::Task, Aux::Slot, task_body)),
+        Kind::Task => carrying((0, SEGMENT_FDS), 0, rule(About::Task, Aux::Slot, task_body)),
         Kind::SegmentFreed => rule(About::Nobody, Aux::Any, EMPTY),
         Kind::Leave | Kind::Bell | Kind::Stop => rule(About::Nobody, Aux::Zero, EMPTY),
         Kind::Ready | Kind::Hello => rule(About::Nobody, Aux::Pid, EMPTY),
@@ -85,7 +85,7 @@ const fn rule_of(kind: Kind) -> Rule {
             rule(About::Worker, Aux::Any, (SPAWN_FIXED, BODY_MAX)),
         ),
         Kind::Kill | Kind::Signalled => rule(About::Worker, Aux::Signal, EMPTY),
-        Kind::Preload | Kind::Unfit => rule(About::Nobody, Aux::Zero, ANY),
+        Kind::Preload | Kind::Unfit | Kind::Forget => rule(About::Nobody, Aux::Zero, ANY),
         Kind::Spawned => rule(About::Worker, Aux::Pid, EMPTY),
         Kind::SpawnFailed => rule(About::Worker, Aux::Errno, EMPTY),
         Kind::Exited => rule(About::Worker, Aux::Any, (EXITED_LEN, EXITED_LEN)),

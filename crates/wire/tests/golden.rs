@@ -4,7 +4,8 @@
 
 use loky_wire::{
     Body, DONE_RAISED, Decoder, DoneBody, ExitedBody, Extent, Frame, Header, Kind, LeaveReason,
-    PayloadRef, Role, SPAWN_EXEC, SegmentRef, SpawnBody, Stream, TaskBody, encode, encode_body,
+    Part, PayloadRef, Piece, Role, SPAWN_EXEC, SegmentRef, SpawnBody, TaskBody, encode,
+    encode_body,
 };
 
 /// The bytes of a file of hex numbers with comments.
@@ -51,6 +52,15 @@ fn assert_typed(role: Role, text: &str, header: Header, body: &impl Body) -> Fra
     frame
 }
 
+fn segment(id: u32, size: u64) -> SegmentRef {
+    SegmentRef { id, size }
+}
+
+fn part(segment: u32, offset: u64, len: u64) -> Part {
+    let extent = Extent { offset, len };
+    Part { segment, extent }
+}
+
 #[test]
 fn task_carries_generation_and_stream() {
     let header = Header::for_task(Kind::Task, 7, 2, 62);
@@ -71,24 +81,10 @@ fn task_carries_generation_and_stream() {
 fn task_with_a_segment_places_buffers_and_stream_in_it() {
     let header = Header::for_task(Kind::Task, 0x0102_0304_0506_0708, 1, 0).with_fds(1);
     let payload = PayloadRef {
-        segment: Some(SegmentRef {
-            id: 9,
-            size: 266_240,
-        }),
-        buffers: vec![
-            Extent {
-                offset: 0,
-                len: 65_537,
-            },
-            Extent {
-                offset: 65_600,
-                len: 65_536,
-            },
-        ],
-        stream: Stream::InSegment(Extent {
-            offset: 131_200,
-            len: 70_000,
-        }),
+        segments: vec![segment(9, 266_240)],
+        buffers: vec![part(0, 0, 65_537), part(0, 65_600, 65_536)],
+        pieces: vec![Piece::Placed(part(0, 131_200, 70_000))],
+        inline: &[],
     };
     let body = TaskBody {
         generation: 1,
@@ -98,9 +94,41 @@ fn task_with_a_segment_places_buffers_and_stream_in_it() {
     let frame = assert_typed(Role::ParentToWorker, text, header, &body);
     assert_eq!(frame.task_body().unwrap(), body);
     let owned = frame.into_payload().unwrap();
-    assert_eq!(owned.segment(), body.payload.segment);
+    assert_eq!(owned.segments(), body.payload.segments);
     assert_eq!(owned.buffers(), body.payload.buffers);
-    assert_eq!(owned.stream(), body.payload.stream);
+    assert_eq!(owned.pieces(), body.payload.pieces);
+    assert_eq!(owned.inline(), body.payload.inline);
+}
+
+#[test]
+fn task_in_pieces_joins_bytes_of_frame_and_segments() {
+    let header = Header::for_task(Kind::Task, 7, 1, 3).with_fds(2);
+    let body = TaskBody {
+        generation: 1,
+        payload: PayloadRef {
+            segments: vec![segment(9, 131_072), segment(10, 4096)],
+            buffers: vec![part(1, 64, 4032)],
+            pieces: vec![
+                Piece::Placed(part(0, 0, 10_000)),
+                Piece::Inline(3),
+                Piece::Placed(part(0, 10_005, 5000)),
+            ],
+            inline: b"abc",
+        },
+    };
+    let text = include_str!("golden/task_in_pieces.hex");
+    let frame = assert_typed(Role::ParentToWorker, text, header, &body);
+    assert_eq!(frame.task_body().unwrap(), body);
+    let owned = frame.into_payload().unwrap();
+    assert_eq!(owned.pieces(), body.payload.pieces);
+    assert_eq!(owned.inline(), b"abc");
+}
+
+#[test]
+fn forget_is_a_name() {
+    let text = include_str!("golden/forget.hex");
+    let header = Header::bare(Kind::Forget, 0);
+    assert_bare(Role::ParentToWorker, text, header, b"name");
 }
 
 #[test]
@@ -156,7 +184,7 @@ fn done_carries_run_time_and_stream() {
     );
     assert_eq!(frame.done_body().unwrap(), body);
     let owned = frame.into_payload().unwrap();
-    assert_eq!(owned.stream(), Stream::Inline(b"\x80\x05K*."));
+    assert_eq!(owned.inline(), b"\x80\x05K*.");
 }
 
 #[test]
@@ -165,15 +193,10 @@ fn done_with_an_exception_sets_the_flag() {
         .with_flags(DONE_RAISED)
         .with_fds(1);
     let payload = PayloadRef {
-        segment: Some(SegmentRef {
-            id: 1,
-            size: 40_960,
-        }),
-        buffers: vec![Extent {
-            offset: 64,
-            len: 40_000,
-        }],
-        stream: Stream::Inline(b"\x80\x05N."),
+        segments: vec![segment(1, 40_960)],
+        buffers: vec![part(0, 64, 40_000)],
+        pieces: Vec::new(),
+        inline: b"\x80\x05N.",
     };
     let body = DoneBody { run_ns: 0, payload };
     let text = include_str!("golden/done_raised.hex");
@@ -187,7 +210,7 @@ fn initializer_failed_is_a_payload() {
     let header = Header::bare(Kind::InitializerFailed, 0);
     let text = include_str!("golden/initializer_failed.hex");
     let frame = assert_typed(Role::WorkerToParent, text, header, &body);
-    assert_eq!(frame.into_payload().unwrap().stream(), body.stream);
+    assert_eq!(frame.into_payload().unwrap().inline(), body.inline);
 }
 
 #[test]

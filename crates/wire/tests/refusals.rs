@@ -1,11 +1,11 @@
 //! What a receiver refuses, and with which words. Each case is an honest frame with one lie.
 
 use loky_wire::{
-    Body, Decoder, Extent, Field, Frame, Header, Kind, Layout, PayloadRef, Role, SegmentRef,
-    SpawnBody, Stream, TaskBody, WireError, encode, encode_body,
+    Body, Decoder, Extent, Field, Frame, Header, Kind, Layout, Part, PayloadRef, Piece, Role,
+    SegmentRef, SpawnBody, TaskBody, WireError, encode, encode_body,
     limits::{
         BODY_MAX, BUFFERED_MAX, BUFFERS_MAX, EXTRA_MAX, FDS_MAX, HEADER_LEN, LEDGER_SLOTS,
-        SEGMENT_MAX, TARGET_MIN,
+        PIECES_MAX, SEGMENT_FDS, SEGMENT_MAX, SEGMENTS_MAX, TARGET_MIN,
     },
 };
 
@@ -85,7 +85,7 @@ fn header_fields_that_no_frame_to_a_worker_has_are_refused() {
         |header, field, value| assert_field_refused(Role::ParentToWorker, header, field, value);
     refused(Header { len: 11, ..TASK }, Field::Len, 11);
     refused(TASK.with_flags(1), Field::Flags, 1);
-    refused(TASK.with_fds(2), Field::Fds, 2);
+    refused(TASK.with_fds(SEGMENT_FDS + 1), Field::Fds, 65);
     refused(Header { task: 0, ..TASK }, Field::Task, 0);
     refused(Header { attempt: 0, ..TASK }, Field::Attempt, 0);
     refused(
@@ -176,7 +176,7 @@ fn the_encoder_refuses_what_the_decoder_would_and_writes_nothing() {
     let no_task = Err(invalid(Kind::Task, Field::Task, 0));
     assert_eq!(encode_body(&nobody, &body, &mut out), no_task);
     let unplaced = PayloadRef {
-        segment: Some(SegmentRef { id: 3, size: 1 }),
+        segments: vec![SegmentRef { id: 3, size: 1 }],
         ..body.payload
     };
     let header = Header::bare(Kind::InitializerFailed, 0);
@@ -198,11 +198,27 @@ fn extent(offset: u64, len: u64) -> Extent {
     Extent { offset, len }
 }
 
+/// Where a stream is.
+#[derive(Clone, Copy)]
+enum Stream<'a> {
+    Inline(&'a [u8]),
+    InSegment(Extent),
+}
+
+fn part(segment: u32, extent: Extent) -> Part {
+    Part { segment, extent }
+}
+
 fn in_segment<'a>(size: u64, buffers: &[Extent], stream: Stream<'a>) -> PayloadRef<'a> {
+    let (pieces, inline) = match stream {
+        Stream::Inline(bytes) => (Vec::new(), bytes),
+        Stream::InSegment(extent) => (vec![Piece::Placed(part(0, extent))], [].as_slice()),
+    };
     PayloadRef {
-        segment: Some(SegmentRef { id: 1, size }),
-        buffers: buffers.to_vec(),
-        stream,
+        segments: vec![SegmentRef { id: 1, size }],
+        buffers: buffers.iter().map(|extent| part(0, *extent)).collect(),
+        pieces,
+        inline,
     }
 }
 
@@ -210,13 +226,7 @@ fn in_segment<'a>(size: u64, buffers: &[Extent], stream: Stream<'a>) -> PayloadR
 fn parts_outside_the_segment_are_refused() {
     let inline = Stream::Inline(b"s");
     let outside = |offset, len, size| WireError::ExtentOutside { offset, len, size };
-    for (offset, len) in [
-        (0, 101),
-        (64, 37),
-        (128, 0),
-        (64, u64::MAX),
-        (u64::MAX - 63, 64),
-    ] {
+    for (offset, len) in [(0, 101), (64, 37), (64, u64::MAX), (u64::MAX - 63, 64)] {
         let payload = in_segment(100, &[extent(offset, len)], inline);
         assert_payload_refused(&payload, outside(offset, len, 100));
         let payload = in_segment(100, &[], Stream::InSegment(extent(offset, len)));
@@ -232,12 +242,12 @@ fn parts_that_overlap_or_are_not_aligned_are_refused() {
     let overlaps = |offset| WireError::ExtentOverlaps { offset };
     let payload = in_segment(200, &[extent(0, 65), extent(64, 1)], inline);
     assert_payload_refused(&payload, overlaps(64));
-    let payload = in_segment(200, &[extent(64, 1), extent(0, 1)], inline);
-    assert_payload_refused(&payload, overlaps(0));
+    let payload = in_segment(200, &[extent(64, 10), extent(64, 10)], inline);
+    assert_payload_refused(&payload, overlaps(64));
     let payload = in_segment(200, &[extent(64, 10)], Stream::InSegment(extent(73, 1)));
     assert_payload_refused(&payload, overlaps(73));
     let payload = in_segment(200, &[extent(64, 10)], Stream::InSegment(extent(0, 65)));
-    assert_payload_refused(&payload, overlaps(0));
+    assert_payload_refused(&payload, overlaps(64));
     let payload = in_segment(200, &[extent(32, 10)], inline);
     assert_payload_refused(&payload, WireError::ExtentMisaligned { offset: 32 });
     for stream in [extent(0, 64), extent(74, 1)] {
@@ -248,25 +258,97 @@ fn parts_that_overlap_or_are_not_aligned_are_refused() {
 
 #[test]
 fn segments_that_are_missing_unused_or_of_no_possible_size_are_refused() {
-    let buffers = vec![extent(0, 0)];
+    let missing = |index| WireError::SegmentMissing { index };
     let payload = PayloadRef {
-        segment: None,
-        buffers,
-        stream: Stream::Inline(&[]),
+        buffers: vec![part(0, extent(0, 0))],
+        ..PayloadRef::inline(&[])
     };
-    assert_payload_refused(&payload, WireError::SegmentMissing);
-    let stream = Stream::InSegment(extent(0, 1));
+    assert_payload_refused(&payload, missing(0));
     let payload = PayloadRef {
-        segment: None,
-        buffers: Vec::new(),
-        stream,
+        pieces: vec![Piece::Placed(part(0, extent(0, 1)))],
+        ..PayloadRef::inline(&[])
     };
-    assert_payload_refused(&payload, WireError::SegmentMissing);
+    assert_payload_refused(&payload, missing(0));
+    let mut payload = in_segment(1, &[extent(0, 1)], Stream::Inline(b"s"));
+    payload.buffers.push(part(1, extent(0, 0)));
+    assert_payload_refused(&payload, missing(1));
+    payload.segments.push(SegmentRef { id: 2, size: 1 });
+    assert_eq!(payload.check(), Ok(()));
+    for id in [3, 4] {
+        payload.segments.push(SegmentRef { id, size: 1 });
+    }
+    payload.buffers.push(part(3, extent(0, 0)));
+    assert_payload_refused(&payload, WireError::SegmentUnused { id: 3 });
     let payload = in_segment(1, &[], Stream::Inline(b"s"));
     assert_payload_refused(&payload, WireError::SegmentUnused { id: 1 });
     for size in [0, SEGMENT_MAX + 1, u64::MAX] {
         let payload = in_segment(size, &[extent(0, 0)], Stream::Inline(&[]));
         assert_payload_refused(&payload, WireError::SegmentSize { size });
+    }
+}
+
+#[test]
+fn pieces_that_do_not_make_a_stream_are_refused() {
+    let placed = Piece::Placed(part(0, extent(0, 1)));
+    let of = |pieces: &[Piece], inline| PayloadRef {
+        pieces: pieces.to_vec(),
+        ..in_segment(9, &[extent(0, 0)], Stream::Inline(inline))
+    };
+    let invalid = |index| WireError::PieceInvalid { index };
+    let (one, two) = (Piece::Inline(1), Piece::Inline(2));
+    assert_eq!(of(&[one, placed, two], b"abc").check(), Ok(()));
+    assert_payload_refused(&of(&[one], b"a"), invalid(0));
+    assert_payload_refused(&of(&[placed, one, two], b"abc"), invalid(2));
+    assert_payload_refused(&of(&[placed, Piece::Inline(0)], b""), invalid(1));
+    let empty = Piece::Placed(part(0, extent(0, 0)));
+    assert_payload_refused(&of(&[empty, one], b"a"), invalid(0));
+    for (held, pieces) in [(b"".as_slice(), [placed, one]), (b"abc", [placed, two])] {
+        let inline = if held.is_empty() { 1 } else { 2 };
+        let bytes = held.len() as u64;
+        let error = WireError::PiecesDisagree { bytes, inline };
+        assert_payload_refused(&of(&pieces, held), error);
+    }
+    let overlapping = of(&[placed, one, placed], b"a");
+    assert_payload_refused(&overlapping, WireError::ExtentOverlaps { offset: 0 });
+}
+
+#[test]
+fn more_segments_or_pieces_than_the_limit_are_refused_and_as_many_are_taken() {
+    let mut payload = PayloadRef::inline(&[]);
+    for index in 0..64 {
+        payload.segments.push(SegmentRef { id: 1, size: 1 });
+        payload
+            .pieces
+            .push(Piece::Placed(part(index, extent(0, 1))));
+    }
+    assert_eq!((SEGMENTS_MAX, PIECES_MAX), (64, 64));
+    let mut bytes = Vec::new();
+    payload.write(&mut bytes);
+    assert_eq!(PayloadRef::decode(&bytes).as_ref(), Ok(&payload));
+    let mut more = payload.clone();
+    more.segments.push(SegmentRef { id: 1, size: 1 });
+    assert_payload_refused(&more, WireError::SegmentsTooMany { count: 65 });
+    payload.pieces.push(Piece::Placed(part(0, extent(1, 0))));
+    assert_payload_refused(&payload, WireError::PiecesTooMany { count: 65 });
+}
+
+#[test]
+fn descriptors_come_all_or_none() {
+    let mut payload = in_segment(1, &[extent(0, 1)], Stream::Inline(b"s"));
+    payload.segments.push(SegmentRef { id: 2, size: 1 });
+    payload.buffers.push(part(1, extent(0, 1)));
+    for fds in 0..4 {
+        let header = Header::for_task(Kind::Task, 1, 1, 0).with_fds(fds);
+        let body = TaskBody {
+            generation: 1,
+            payload: payload.clone(),
+        };
+        let mut bytes = Vec::new();
+        encode_body(&header, &body, &mut bytes).unwrap();
+        let mut decoder = Decoder::new(Role::ParentToWorker);
+        decoder.push(&bytes);
+        let frame = decoder.next().unwrap().unwrap();
+        assert_eq!(frame.task_body().is_ok(), fds == 0 || fds == 2, "{fds}");
     }
 }
 
@@ -306,19 +388,26 @@ fn payload_bytes_that_are_short_left_over_or_reserved_are_refused() {
     longer.push(0);
     assert_eq!(
         PayloadRef::decode(&longer),
-        Err(WireError::BytesLeftOver { bytes: 1 })
+        Err(WireError::PiecesDisagree {
+            bytes: 1,
+            inline: 0
+        })
     );
-    let mut flagged = bytes.clone();
-    flagged[0] |= 4;
+    let mut many = bytes.clone();
+    many[0] = 65;
     assert_eq!(
-        PayloadRef::decode(&flagged),
-        Err(WireError::ReservedUsed { value: 7 })
+        PayloadRef::decode(&many),
+        Err(WireError::SegmentsTooMany { count: 65 })
     );
-    bytes[12] = 9;
-    assert_eq!(
-        PayloadRef::decode(&bytes),
-        Err(WireError::ReservedUsed { value: 9 })
-    );
+    for (at, reserved) in [(12, 9), (28, 7)] {
+        let mut garbled = bytes.clone();
+        garbled[at] = reserved;
+        let value = u64::from(reserved);
+        assert_eq!(
+            PayloadRef::decode(&garbled),
+            Err(WireError::ReservedUsed { value })
+        );
+    }
 }
 
 #[test]

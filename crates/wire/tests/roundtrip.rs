@@ -6,7 +6,8 @@ mod laws;
 
 use loky_wire::{
     Body, DONE_RAISED, DoneBody, ExitedBody, Extent, Frame, Header, Kind, Layout, LeaveReason,
-    PayloadRef, Role, SPAWN_EXEC, SegmentRef, SpawnBody, Stream, TaskBody, encode, encode_body,
+    Part, PayloadRef, Piece, Role, SPAWN_EXEC, SegmentRef, SpawnBody, TaskBody, encode,
+    encode_body,
     limits::{BUFFER_ALIGN, LEDGER_SLOTS, SPAWN_FDS, TARGET_MIN},
 };
 use proptest::{collection::vec, prelude::*};
@@ -22,13 +23,13 @@ struct Parts {
 
 impl Parts {
     fn payload(&self) -> PayloadRef<'_> {
+        let part = |extent| Part { segment: 0, extent };
+        let in_segment = self.in_segment.map(part).map(Piece::Placed);
         PayloadRef {
-            segment: self.segment,
-            buffers: self.buffers.clone(),
-            stream: match self.in_segment {
-                Some(extent) => Stream::InSegment(extent),
-                None => Stream::Inline(&self.inline),
-            },
+            segments: self.segment.into_iter().collect(),
+            buffers: self.buffers.iter().copied().map(part).collect(),
+            pieces: in_segment.into_iter().collect(),
+            inline: &self.inline,
         }
     }
 }
@@ -37,7 +38,7 @@ impl Parts {
 fn parts() -> impl Strategy<Value = Parts> {
     let gaps_and_lens = vec((0_u64..9, 0_u64..1 << 30), 0..6);
     let stream_place = prop_oneof![Just(None), Just(Some(true)), Just(Some(false))];
-    let stream_len = 0_u64..1 << 40;
+    let stream_len = 1_u64..1 << 40;
     (
         gaps_and_lens,
         stream_place,
@@ -185,9 +186,10 @@ proptest! {
         prop_assert_eq!(frame.header, Header { len: frame.header.len, ..header });
         prop_assert_eq!(&frame.done_body().unwrap(), &body);
         let owned = frame.into_payload().unwrap();
-        prop_assert_eq!(owned.segment(), body.payload.segment);
+        prop_assert_eq!(owned.segments(), &body.payload.segments);
         prop_assert_eq!(owned.buffers(), &body.payload.buffers);
-        prop_assert_eq!(owned.stream(), body.payload.stream);
+        prop_assert_eq!(owned.pieces(), &body.payload.pieces);
+        prop_assert_eq!(owned.inline(), body.payload.inline);
     }
 
     #[test]
@@ -241,12 +243,13 @@ proptest! {
         let stream = vec![1; stream_len];
         let size = layout.segment_len;
         let payload = layout.into_payload((size > 0).then_some(SegmentRef { id, size }), &stream);
-        prop_assert!(payload.buffers.iter().map(|buffer| buffer.len).eq(lens.iter().map(|&len| len as u64)));
+        prop_assert!(payload.buffers.iter().map(|buffer| buffer.extent.len).eq(lens.iter().map(|&len| len as u64)));
         let frame = only_frame(
             Role::WorkerToParent,
             &framed(&Header::bare(Kind::InitializerFailed, 0), &payload),
         );
         let owned = frame.into_payload().unwrap();
-        prop_assert_eq!(owned.stream(), payload.stream);
+        prop_assert_eq!(owned.pieces(), &payload.pieces);
+        prop_assert_eq!(owned.inline(), payload.inline);
     }
 }

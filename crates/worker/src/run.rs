@@ -41,6 +41,8 @@ pub enum Turn {
     },
     /// The parent wants this worker to end cleanly; everything earlier has been answered.
     Leave,
+    /// What the front keeps under this name is not needed any more.
+    Forget(Vec<u8>),
     /// The parent is over, or has closed its end.
     ParentGone,
     /// A signal handler ran while the worker waited. Look after it and ask again.
@@ -60,6 +62,7 @@ struct Held {
 enum Queued {
     Task(Incoming),
     Leave,
+    Forget(Vec<u8>),
 }
 
 /// The worker's side of its connection.
@@ -201,6 +204,7 @@ impl Worker {
             match self.queue.pop_front() {
                 Some(Queued::Task(incoming)) => self.claim(incoming)?,
                 Some(Queued::Leave) => self.leaving = true,
+                Some(Queued::Forget(name)) => return Ok(Turn::Forget(name)),
                 None => {
                     self.flush()?;
                     if self.wait()? == Filled::Interrupted {
@@ -261,6 +265,7 @@ impl Worker {
             match header.kind {
                 Kind::Task => self.queue.push_back(Queued::Task(incoming)),
                 Kind::Leave => self.queue.push_back(Queued::Leave),
+                Kind::Forget => self.queue.push_back(Queued::Forget(incoming.frame.body)),
                 Kind::SegmentFreed => self.results.freed(header.aux)?,
                 kind @ (Kind::Bell
                 | Kind::Ready
@@ -314,17 +319,20 @@ impl Worker {
             slot,
             generation: body.generation,
         };
-        // Whatever becomes of the task, the parent is told exactly once for this frame that its
-        // segment is not needed here any more: by this notice, or by the last view, which takes it.
-        let notice = body
+        // Whatever becomes of the task, the parent is told exactly once for this frame and each
+        // segment of it that it is not needed here any more: by its notice, or by the last view, which
+        // takes that.
+        let notices = body
             .payload
-            .segment
-            .map(|segment| FreedNotice::new(segment.id, Arc::clone(&self.freed)));
+            .segments
+            .iter()
+            .map(|segment| FreedNotice::new(segment.id, Arc::clone(&self.freed)))
+            .collect();
         let started_ns = clock::monotonic_ns();
         if !self.ledger.claim(ticket, started_ns) {
             return self.say(&Header::for_task(Kind::Revoked, task, attempt, slot));
         }
-        let turn = match open_task(incoming, notice)? {
+        let turn = match open_task(incoming, notices)? {
             Opened::Task(task) => Turn::Task(task),
             Opened::Lost(errno) => Turn::Lost {
                 task,

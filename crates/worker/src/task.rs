@@ -1,4 +1,4 @@
-//! A task frame as something to run: its segment mapped, its parts as views.
+//! A task frame as something to run: its segments mapped, its parts as views.
 //!
 //! Owned by the worker. It trusts a frame only as far as the file behind it bears it out.
 
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use loky_sys::errno;
 use loky_sys::memory::{self, Mapping};
-use loky_wire::{Kind, SegmentRef, Stream};
+use loky_wire::{Kind, Part, Piece, SegmentRef};
 
 use crate::channel::Incoming;
 use crate::error::WorkerError;
@@ -33,10 +33,10 @@ pub(crate) enum Opened {
     Lost(i32),
 }
 
-/// Makes views of a claimed task. The notice goes with the last of them, or at once.
+/// Makes views of a claimed task. Each notice goes with the last view of its segment, or at once.
 pub(crate) fn open_task(
     incoming: Incoming,
-    notice: Option<FreedNotice>,
+    notices: Vec<FreedNotice>,
 ) -> Result<Opened, WorkerError> {
     let Incoming {
         frame,
@@ -49,44 +49,77 @@ pub(crate) fn open_task(
         kind: header.kind,
         what,
     };
-    let segment = match (payload.segment(), notice) {
-        (Some(segment), Some(notice)) => {
-            if lost {
-                return Ok(Opened::Lost(errno::EMFILE));
-            }
-            let file = descriptors
-                .into_iter()
-                .next()
-                .ok_or_else(|| wrong("a segment without its descriptor"))?;
-            match map(header.kind, segment, &file)? {
-                Mapped::Here(mapping) => Some(Arc::new(MappedSegment::new(mapping, notice))),
-                Mapped::Lost(errno) => return Ok(Opened::Lost(errno)),
-            }
+    if lost {
+        return Ok(Opened::Lost(errno::EMFILE));
+    }
+    if descriptors.len() != payload.segments().len() {
+        return Err(wrong("a segment without its descriptor"));
+    }
+    let mut segments = Vec::with_capacity(descriptors.len());
+    let parts = payload.segments().iter().zip(&descriptors).zip(notices);
+    for ((segment, file), notice) in parts {
+        match map(header.kind, *segment, file)? {
+            Mapped::Here(mapping) => segments.push(Arc::new(MappedSegment::new(mapping, notice))),
+            Mapped::Lost(errno) => return Ok(Opened::Lost(errno)),
         }
-        (None | Some(_), _) => None,
-    };
-    let view = |extent| {
-        let view = segment
-            .as_ref()
-            .and_then(|segment| View::new(segment, extent));
+    }
+    let view = |part: &Part| {
+        let view = usize::try_from(part.segment)
+            .ok()
+            .and_then(|index| segments.get(index))
+            .and_then(|segment| View::new(segment, part.extent));
         view.ok_or_else(|| wrong("a part outside of its segment"))
     };
     let buffers = payload
         .buffers()
         .iter()
-        .map(|extent| view(*extent))
+        .map(view)
         .collect::<Result<_, _>>()?;
-    let in_segment = match payload.stream() {
-        Stream::Inline(_) => None,
-        Stream::InSegment(extent) => Some(view(extent)?),
+    let stream = match payload.pieces() {
+        [] => TaskStream::inline(payload),
+        [Piece::Placed(part)] => TaskStream::in_segment(view(part)?),
+        pieces => match joined(pieces, payload.inline(), view)? {
+            Some(bytes) => TaskStream::joined(bytes),
+            None => return Ok(Opened::Lost(errno::ENOMEM)),
+        },
     };
-    let stream = in_segment.map_or_else(|| TaskStream::inline(payload), TaskStream::in_segment);
     Ok(Opened::Task(TaskIn {
         task: header.task,
         attempt: header.attempt,
         stream,
         buffers,
     }))
+}
+
+/// The stream that these pieces make; `None` where there is no memory for it.
+fn joined(
+    pieces: &[Piece],
+    inline: &[u8],
+    view: impl Fn(&Part) -> Result<View, WorkerError>,
+) -> Result<Option<Vec<u8>>, WorkerError> {
+    let lens = pieces.iter().map(|piece| match piece {
+        Piece::Inline(len) => *len,
+        Piece::Placed(part) => part.extent.len,
+    });
+    let len = lens.fold(0, u64::saturating_add);
+    let mut stream = Vec::new();
+    if usize::try_from(len).is_ok_and(|len| stream.try_reserve_exact(len).is_ok()) {
+        let mut rest = inline;
+        for piece in pieces {
+            match piece {
+                Piece::Placed(part) => stream.extend_from_slice(view(part)?.as_bytes()),
+                // The frame's decoder has proven that the inline pieces are its bytes.
+                Piece::Inline(len) => {
+                    let at = usize::try_from(*len).unwrap_or(usize::MAX);
+                    let (bytes, behind) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+                    stream.extend_from_slice(bytes);
+                    rest = behind;
+                }
+            }
+        }
+        return Ok(Some(stream));
+    }
+    Ok(None)
 }
 
 enum Mapped {

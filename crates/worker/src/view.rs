@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use loky_sys::memory::Mapping;
-use loky_wire::{Extent, Payload, Stream};
+use loky_wire::{Extent, Payload};
 
 /// Segments of the parent whose last view has died here and of which it has not been told.
 #[derive(Default)]
@@ -128,8 +128,10 @@ pub struct TaskStream(Place);
 enum Place {
     /// It came with the frame.
     Inline(Arc<Payload>),
-    /// It lies in the segment.
+    /// It lies in a segment.
     InSegment(View),
+    /// It was put together from pieces.
+    Joined(Arc<Vec<u8>>),
 }
 
 impl TaskStream {
@@ -141,21 +143,23 @@ impl TaskStream {
         Self(Place::InSegment(view))
     }
 
+    pub(crate) fn joined(bytes: Vec<u8>) -> Self {
+        Self(Place::Joined(Arc::new(bytes)))
+    }
+
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
-            Place::Inline(payload) => match payload.stream() {
-                Stream::Inline(bytes) => bytes,
-                Stream::InSegment(_) => &[],
-            },
+            Place::Inline(payload) => payload.inline(),
             Place::InSegment(view) => view.as_bytes(),
+            Place::Joined(bytes) => bytes,
         }
     }
 
     /// The view that the bytes are, where they lie in a segment.
     pub fn as_view(&self) -> Option<&View> {
         match &self.0 {
-            Place::Inline(_) => None,
+            Place::Inline(_) | Place::Joined(_) => None,
             Place::InSegment(view) => Some(view),
         }
     }

@@ -238,6 +238,7 @@ impl Zygote {
             | Kind::SegmentFreed
             | Kind::Leave
             | Kind::Bell
+            | Kind::Forget
             | Kind::Ready
             | Kind::Done
             | Kind::InitializerFailed

@@ -83,6 +83,7 @@ fn worker(seed: Seed) -> ! {
             Turn::Task(task) => run(&mut worker, &task),
             Turn::Lost { .. } => process::exit_now(UNWANTED),
             Turn::Interrupted => {}
+            Turn::Forget(_) => sign(b'f'),
             Turn::Leave | Turn::ParentGone => process::exit_now(0),
         }
     }
@@ -102,6 +103,7 @@ fn run(worker: &mut Worker, task: &TaskIn) {
             let len: usize = task.buffers.iter().map(View::len).sum();
             reply(worker, task, false, len.to_string().as_bytes(), &[]);
         }
+        "overwrite" => overwrite(worker, task),
         "raise" => reply(worker, task, true, b"raised", &[]),
         "again" => ask_for_another_attempt(worker, task),
         "pid" => reply(
@@ -161,6 +163,14 @@ fn run_wild(worker: &mut Worker, task: &TaskIn, command: &str, mut number: impl 
         scribbler.unwrite(tail, number().unsigned_abs().into());
     }
     process::exit_now(3);
+}
+
+/// Fills the first buffer; gives the second.
+fn overwrite(worker: &mut Worker, task: &TaskIn) {
+    let (first, second) = (&task.buffers[0], &task.buffers[1]);
+    // SAFETY: the view lives, its pages are private to this process, and nobody reads them meanwhile.
+    unsafe { first.as_ptr().write_bytes(0xee, first.len()) };
+    reply(worker, task, false, b"done", &[second.as_bytes()]);
 }
 
 /// Writes what is no frame into every socket of this process.

@@ -18,6 +18,7 @@ mod front;
 #[path = "../../../testing/harness.rs"]
 mod harness;
 mod life;
+mod once;
 mod options;
 mod owner;
 mod scribbler;
@@ -45,6 +46,7 @@ fn tests() -> Vec<Case> {
         let tests = [
             life::TESTS,
             bytes::TESTS,
+            once::TESTS,
             deaths::TESTS,
             options::TESTS,
             wild::TESTS,

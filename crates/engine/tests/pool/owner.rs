@@ -174,7 +174,7 @@ impl Owner {
     }
 
     /// Takes deliveries until `done`.
-    fn pump(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
+    pub fn pump(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !done(self) {
             assert!(Instant::now() < deadline, "nothing came for {PATIENCE:?}");

@@ -136,6 +136,15 @@ impl Mapping {
         Ok(())
     }
 
+    /// Whether these bytes lie there, in a shared mapping. `EINVAL`: as for `read_at`.
+    pub fn is_equal_at(&self, offset: usize, bytes: &[u8]) -> io::Result<bool> {
+        let there = self.range_at(offset, bytes.len())?;
+        // SAFETY: both ranges can be read for so many bytes during the call. Whoever writes to the
+        // pages meanwhile changes the answer alone: the call takes addresses, no reference is made.
+        let order = unsafe { libc::memcmp(there.cast(), bytes.as_ptr().cast(), bytes.len()) };
+        Ok(order == 0)
+    }
+
     /// The start of a range of a shared mapping that lies inside of it.
     fn range_at(&self, offset: usize, len: usize) -> io::Result<*mut u8> {
         let fits = offset.checked_add(len).is_some_and(|end| end <= self.len);

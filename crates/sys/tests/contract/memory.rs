@@ -97,6 +97,22 @@ fn shared_pages_are_the_same_in_every_mapping() {
 }
 
 #[test]
+fn bytes_are_compared_where_they_lie() {
+    let mapping = Mapping::shared(file(), LEN).unwrap();
+    mapping.write_at(LEN - 3, b"end").unwrap();
+    assert!(mapping.is_equal_at(LEN - 3, b"end").unwrap());
+    assert!(!mapping.is_equal_at(LEN - 3, b"eng").unwrap());
+    assert!(mapping.is_equal_at(LEN - 4, b"\0end").unwrap());
+    assert!(mapping.is_equal_at(LEN, b"").unwrap());
+    for (offset, len) in [(LEN, 1), (usize::MAX, 2)] {
+        let error = mapping.is_equal_at(offset, &vec![0; len]).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(errno::EINVAL));
+    }
+    let private = Mapping::private(file(), LEN).unwrap();
+    assert!(private.is_equal_at(0, b"\0").is_err());
+}
+
+#[test]
 fn copies_outside_of_a_mapping_are_refused() {
     let mapping = Mapping::shared(file(), LEN).unwrap();
     for (offset, len) in [(LEN, 1), (LEN - 1, 2), (usize::MAX, 2), (0, LEN + 1)] {

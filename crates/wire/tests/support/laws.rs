@@ -1,7 +1,9 @@
 //! What must hold for any bytes whatever, honest or not.
 #![expect(clippy::expect_used, reason = "a test may panic")]
 
-use loky_wire::{Body, Decoder, Frame, Header, Kind, Role, Stream, WireError, encode};
+use loky_wire::{
+    Body, Decoder, Frame, Header, Kind, Part, Payload, Piece, Role, WireError, encode,
+};
 
 /// All that a decoder makes of a stream: the frames, and the error that ended them, if any.
 pub type Verdict = (Vec<Frame>, Option<WireError>);
@@ -114,22 +116,31 @@ pub fn check_bodies(frame: &Frame) {
         );
     }
     if let Ok(payload) = frame.clone().into_payload() {
-        let inline = matches!(payload.stream(), Stream::Inline(_));
-        let whole = payload.segment().map_or(0, |segment| segment.size);
-        assert!(inline || whole > 0);
-        for buffer in payload.buffers() {
-            assert!(
-                buffer.end().is_some_and(|end| end <= whole),
-                "a part is inside"
-            );
-        }
-        if let Stream::InSegment(extent) = payload.stream() {
-            assert!(
-                extent.end().is_some_and(|end| end <= whole),
-                "a part is inside"
-            );
+        check_payload(&payload);
+    }
+}
+
+/// Parts are inside of their segments, and the pieces of a stream are all of it.
+fn check_payload(payload: &Payload) {
+    let segments = payload.segments();
+    let is_inside = |part: &Part| {
+        let segment = segments.get(part.segment as usize);
+        let size = segment.expect("a part lies in a segment").size;
+        assert!(
+            part.extent.end().is_some_and(|end| end <= size),
+            "a part is inside"
+        );
+    };
+    payload.buffers().iter().for_each(is_inside);
+    let mut inline = 0;
+    for piece in payload.pieces() {
+        match piece {
+            Piece::Inline(len) => inline += len,
+            Piece::Placed(part) => is_inside(part),
         }
     }
+    let whole = payload.pieces().is_empty() || inline == payload.inline().len() as u64;
+    assert!(whole, "no inline byte is lost or made");
 }
 
 fn written(body: &impl Body) -> Vec<u8> {

@@ -6,8 +6,8 @@
 )]
 
 use loky_wire::{
-    DONE_RAISED, DoneBody, ExitedBody, Extent, Header, Kind, Layout, LeaveReason, PayloadRef, Role,
-    SPAWN_EXEC, SegmentRef, SpawnBody, TaskBody, encode, encode_body,
+    DONE_RAISED, DoneBody, ExitedBody, Extent, Header, Kind, Layout, LeaveReason, Part, PayloadRef,
+    Piece, Role, SPAWN_EXEC, SegmentRef, SpawnBody, TaskBody, encode, encode_body,
     limits::{LEDGER_SLOTS, SPAWN_FDS},
 };
 
@@ -58,7 +58,7 @@ pub fn append_frame_of(chance: &mut Chance, kind: Kind, out: &mut Vec<u8>) {
             )
             .unwrap();
         }
-        Kind::Preload => {
+        Kind::Preload | Kind::Forget => {
             let len = chance.below(60);
             encode(&Header::bare(kind, 0), &[&chance.bytes(len)], out).unwrap();
         }
@@ -114,8 +114,16 @@ fn append_spawn(chance: &mut Chance, out: &mut Vec<u8>) {
 fn append_payload(chance: &mut Chance, kind: Kind, out: &mut Vec<u8>) {
     let stream_len = chance.below(60);
     let stream = chance.bytes(stream_len);
-    let payload = payload(chance, &stream);
-    let fds = u16::from(payload.segment.is_some() && chance.yes());
+    let payload = if kind == Kind::Task && chance.yes() {
+        in_pieces(chance, &stream)
+    } else {
+        payload(chance, &stream)
+    };
+    let fds = if chance.yes() {
+        u16::try_from(payload.segments.len()).unwrap()
+    } else {
+        0
+    };
     let (task, attempt) = (chance.next() | 1, chance.count(3));
     let header = Header::for_task(kind, task, attempt, slot(chance)).with_fds(fds);
     match kind {
@@ -158,4 +166,37 @@ pub fn payload<'a>(chance: &mut Chance, stream: &'a [u8]) -> PayloadRef<'a> {
     let size = layout.segment_len;
     let id = chance.count(u32::MAX);
     layout.into_payload(needed.then_some(SegmentRef { id, size }), stream)
+}
+
+/// A payload whose stream is joined from the frame and several segments.
+fn in_pieces<'a>(chance: &mut Chance, stream: &'a [u8]) -> PayloadRef<'a> {
+    let count = chance.count(5);
+    let mut payload = PayloadRef::inline(stream);
+    let mut rest = stream.len() as u64;
+    for segment in 0..count {
+        let (offset, len) = (
+            u64::from(chance.count(1 << 20)),
+            u64::from(chance.count(1 << 20)),
+        );
+        let extent = Extent { offset, len };
+        payload.pieces.push(Piece::Placed(Part { segment, extent }));
+        let end = (offset + len).next_multiple_of(64);
+        let behind = Extent { offset: end, len };
+        payload.buffers.push(Part {
+            segment,
+            extent: behind,
+        });
+        let (id, size) = (chance.count(99), end + len);
+        payload.segments.push(SegmentRef { id, size });
+        let inline = if segment + 1 == count {
+            rest
+        } else {
+            u64::from(chance.count(u32::MAX)) % (rest + 1)
+        };
+        if inline > 0 {
+            payload.pieces.push(Piece::Inline(inline));
+            rest -= inline;
+        }
+    }
+    payload
 }

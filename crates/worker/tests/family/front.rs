@@ -112,6 +112,7 @@ fn worker(seed: Seed) -> ! {
                 or_exit(worker.reply(task, attempt, &outgoing));
             }
             Turn::Interrupted => sign(b'i'),
+            Turn::Forget(name) => name.iter().for_each(|byte| sign(*byte)),
             Turn::Leave | Turn::ParentGone => process::exit_now(0),
         }
     }

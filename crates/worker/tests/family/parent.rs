@@ -12,8 +12,8 @@ use loky_sys::spawn::{Spawn, spawn};
 use loky_sys::{clock, pidfd, process, signal, socket};
 use loky_wire::limits::{LEDGER_LEN, LEDGER_SLOTS, SPAWN_FDS};
 use loky_wire::{
-    Body, DONE_RAISED, Decoder, DoneBody, ExitedBody, Extent, Frame, Header, Kind, Layout, Role,
-    SPAWN_EXEC, SegmentRef, SpawnBody, Stream, TaskBody, Ticket, encode, encode_body,
+    Body, DONE_RAISED, Decoder, DoneBody, ExitedBody, Frame, Header, Kind, Layout, Part, Piece,
+    Role, SPAWN_EXEC, SegmentRef, SpawnBody, TaskBody, Ticket, encode, encode_body,
 };
 
 use crate::front::ZYGOTE_ROLE;
@@ -401,14 +401,16 @@ impl WorkerEnd {
             "{frame:?}"
         );
         let DoneBody { run_ns, payload } = frame.done_body().unwrap();
-        let pages = payload.segment.map(|segment| {
+        let segment = payload.segments.first();
+        let pages = segment.map(|segment| {
             Mapping::private(
                 descriptors.remove(0),
                 usize::try_from(segment.size).unwrap(),
             )
             .unwrap()
         });
-        let part = |extent: Extent| {
+        let part = |part: &Part| {
+            let extent = part.extent;
             let (start, len) = (
                 usize::try_from(extent.offset).unwrap(),
                 usize::try_from(extent.len).unwrap(),
@@ -418,12 +420,13 @@ impl WorkerEnd {
         Done {
             raised: frame.header.flags & DONE_RAISED != 0,
             run_ns,
-            stream: match payload.stream {
-                Stream::Inline(bytes) => bytes.to_vec(),
-                Stream::InSegment(extent) => part(extent),
+            stream: match payload.pieces.as_slice() {
+                [Piece::Placed(at)] => part(at),
+                [] => payload.inline.to_vec(),
+                pieces => panic!("an answer in pieces: {pieces:?}"),
             },
-            buffers: payload.buffers.iter().map(|extent| part(*extent)).collect(),
-            segment: payload.segment.map(|segment| segment.id),
+            buffers: payload.buffers.iter().map(part).collect(),
+            segment: segment.map(|segment| segment.id),
         }
     }
 

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, RawFd};
 
 use loky_sys::{errno, process, signal};
 use loky_wire::limits::SPAWN_FDS;
-use loky_wire::{Header, Kind, SPAWN_EXEC, Stream};
+use loky_wire::{Header, Kind, SPAWN_EXEC};
 use loky_worker::FORK_REFUSED_ERRNO;
 
 use crate::Test;
@@ -104,10 +104,7 @@ fn a_failed_initializer_is_told(setting: Setting) {
     let mut worker = family.order(1, family_flags(setting), b"fail", &[]);
     family.expect_spawned(&mut worker);
     let frame = worker.link.expect(Kind::InitializerFailed);
-    assert_eq!(
-        frame.into_payload().unwrap().stream(),
-        Stream::Inline(b"no luck")
-    );
+    assert_eq!(frame.into_payload().unwrap().inline(), b"no luck");
     assert_eq!(family.expect_exited(1).status.exited(), Some(0));
 }
 
