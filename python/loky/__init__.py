@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from ._pickler_choice import set_loky_pickler as set_loky_pickler
     from ._report import CrashCause as CrashCause
     from ._report import CrashReport as CrashReport
-    from ._statistics import PoolStatistics as PoolStatistics
     from ._share import Shared as Shared
     from ._share import share as share
+    from ._statistics import PoolStatistics as PoolStatistics
     from .cloudpickle_wrapper import wrap_non_picklable_objects as wrap_non_picklable_objects
     from .process_executor import ProcessPoolExecutor as ProcessPoolExecutor
     from .reusable_executor import get_reusable_executor as get_reusable_executor
