@@ -182,11 +182,9 @@ def test_with_cancel_futures_at_once_what_the_starting_workers_would_take_is_don
     executor = pool(2, launcher=launched)
     futures = [executor.submit(tasks.identity, number) for number in range(50)]
     executor.shutdown(cancel_futures=True)
-    done = [future for future in futures if not future.cancelled()]
-    assert len(done) >= 2
-    assert all(future.done() for future in done)
-    assert done == futures[: len(done)]
-    assert [future.result(0) for future in done] == list(range(len(done)))
+    assert [future.result(0) for future in futures[:2]] == [0, 1]
+    # Of what was sent ahead to them, a worker may have been faster than the cancellation.
+    assert all(future.cancelled() or future.result(0) == number for number, future in enumerate(futures))
 
 
 def test_an_unpicklable_task_in_flight_does_not_hold_it_up(pool):
