@@ -10,7 +10,8 @@
 #   make bench-rust       the Rust front against its peers; renews its table in docs/performance.md
 #   make soak SOAK_S=…    steady use of one pool, an hour unless told otherwise; fails if anything grows
 #   make sim STEPS=…      the simulator for as long as one likes; SEED=… replays one run
-#   make chaos TASKS=…    a campaign of random kills on so many tasks; SEED=… replays its plan
+#   make chaos TASKS=…    a campaign of random wishes, kills and shortages on so many tasks; SEED=… replays it
+#   make chaos-peers      the part of it that other pools can do, with them; renews docs/reliability.md
 #   make fuzz INPUTS=…    the frame decoder on so many random and mutated inputs
 #
 # PYTHON chooses the interpreter of the environment, VENV its folder.
@@ -21,6 +22,7 @@ OUTPUT ?= target/survey
 STEPS ?= 1000000000
 INPUTS ?= 50000000
 TASKS ?= 100000
+PEER_TASKS ?= 10000
 SEED ?=
 SOAK_S ?= 3600
 
@@ -30,7 +32,7 @@ SOURCES := Cargo.toml Cargo.lock pyproject.toml README.md LICENSE \
 	$(shell find crates python -type f \( -name '*.rs' -o -name '*.py' -o -name '*.pyi' \
 		-o -name '*.toml' -o -name 'py.typed' \))
 
-.PHONY: build demo test lint wheel bench bench-rust chaos soak sim fuzz compat clean
+.PHONY: build demo test lint wheel bench bench-rust chaos chaos-peers soak sim fuzz compat clean
 .DELETE_ON_ERROR:
 
 build: $(VENV)/.installed
@@ -78,7 +80,11 @@ bench-rust: build
 	$(BIN)/python -m benches.rust_peers
 
 chaos: build
-	$(BIN)/python -m tests.chaos.campaign --tasks $(TASKS) --seed $(or $(SEED),1)
+	$(BIN)/python -m tests.chaos.campaign --tasks $(TASKS) --seed $(or $(SEED),1) \
+		$(if $(RESULTS),--results $(RESULTS))
+
+chaos-peers: build
+	ci/chaos-peers $(BIN)/python --tasks $(PEER_TASKS) --seed $(or $(SEED),1)
 
 soak: build
 	$(BIN)/python -m benches.soak --seconds $(SOAK_S)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import loky
 from tests.chaos import plan, work
 from tests.chaos.judge import Account, VerdictError
+from tests.chaos.page import add_up
 from tests.chaos.plan import Planned
 from tests.chaos.scarcity import Scarcity
 from tests.support import census
@@ -125,21 +126,32 @@ class Campaign:
         elif blow in _SHORTAGES:
             if blow == "processes" and not self.scarcity.can_limit_processes:
                 return
+            self._make_room()
             self._make_scarce(blow, dice)
             self._scarce_until = number + _SHORTAGE_TASKS
         else:
             who, _, what = blow.rpartition(" ")
+            if who:
+                # To look for it takes a descriptor.
+                self.scarcity.end()
             victims = zygotes() if who else list(self.pool._processes)
             if not victims:
                 return
             victim = victims[int(dice * len(victims))]
             if what == "stop":
+                self._make_room()
                 self.scarcity.stop(victim)
                 self._scarce_until = number + _SHORTAGE_TASKS
             else:
                 hit(victim, what)
         self.blows[blow] += 1
         self.history.append(f"{blow} at task {number}")
+
+    def _make_room(self) -> None:
+        """Have it last for some submissions: a full house would have the next one wait, and end it."""
+        while len(self.outstanding) > OUTSTANDING_MAX - 2 * _SHORTAGE_TASKS:
+            self.scarcity.end()
+            self.settle()
 
     def _make_scarce(self, blow: str, dice: float) -> None:
         self.account.scarce(_SHORTAGES[blow])
@@ -178,13 +190,19 @@ def hit(pid: int, blow: str) -> None:
 
 def zygotes() -> list[int]:
     """The children of this process that fork the workers."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    found = []
-    for pid in children:
+    children: list[str] = []
+    # Whichever thread has started it is its parent.
+    for task in Path("/proc/self/task").iterdir():
         with contextlib.suppress(OSError):
-            if b"loky-zygote" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                found.append(int(pid))
-    return found
+            children += (task / "children").read_text().split()
+    return [int(pid) for pid in children if _is_zygote(pid)]
+
+
+def _is_zygote(pid: str) -> bool:
+    try:
+        return b"loky-zygote" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def run(seed: int, tasks: int) -> dict[str, Any]:
@@ -227,14 +245,6 @@ def end_strays(lines: list[str]) -> None:
             os.kill(int(line.split()[1]), signal.SIGKILL)
 
 
-def _add(total: dict[str, Any], figures: dict[str, Any]) -> None:
-    for name, value in figures.items():
-        if isinstance(value, dict):
-            _add(total.setdefault(name, {}), value)
-        else:
-            total[name] = round(total.get(name, 0) + value, 1)
-
-
 def main() -> None:
     """Run as a program; every segment is told when it is over, the sum at the end."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -257,9 +267,9 @@ def _campaign(arguments: argparse.Namespace) -> None:
         tasks = min(left, arguments.segment)
         figures = run(seed, tasks)
         print(f"seed {seed}: {tasks} tasks in {figures['seconds']} s", file=sys.stderr, flush=True)
-        _add(total, figures)
+        add_up(total, figures)
         left, seed = left - tasks, seed + 1
-        text = json.dumps({**total, "seeds": [arguments.seed, seed - 1], "violations": 0}, indent=2) + "\n"
+        text = json.dumps({**total, "seeds": [[arguments.seed, seed - 1]], "violations": 0}, indent=2) + "\n"
         if arguments.results is not None:
             arguments.results.write_text(text, encoding="utf-8")
     print(text, end="")

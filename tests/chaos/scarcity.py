@@ -4,10 +4,12 @@ import contextlib
 import os
 import resource
 import signal
+import threading
 from pathlib import Path
 
 _PIDS = Path("/sys/fs/cgroup/pids")
 _ROOM_BYTES = 4 << 20
+_STOP_S = 0.05
 
 
 class Scarcity:
@@ -15,7 +17,7 @@ class Scarcity:
 
     def __init__(self) -> None:
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self._stopped: list[int] = []
+        self._stopped: list[threading.Timer] = []
         self._confined: list[int] = []
         self._group = _make_group()
 
@@ -44,10 +46,17 @@ class Scarcity:
             self._confined.append(pid)
 
     def stop(self, pid: int) -> None:
-        """A process is stopped."""
+        """A process is stopped, for a short while: who submits may wait for a stopped zygote."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP)
-            self._stopped.append(pid)
+            timer = threading.Timer(_STOP_S, self._continue, (pid,))
+            self._stopped.append(timer)
+            timer.start()
+
+    @staticmethod
+    def _continue(pid: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
     def end(self) -> None:
         """Give everything back."""
@@ -55,8 +64,7 @@ class Scarcity:
         if self._group is not None:
             (self._group / "pids.max").write_text("max")
         while self._stopped:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._stopped.pop(), signal.SIGCONT)
+            self._stopped.pop().join()
         while self._confined:
             pid = self._confined.pop()
             with contextlib.suppress(OSError):

@@ -66,8 +66,11 @@ def test_each_kind_of_failure(pool, tmp_path):
     seen = executor.statistics()
     assert seen.failures == {"raised": 2, "unpicklable": 1, "died": 2, "timeout": 2}
     assert (seen.tasks_finished, seen.tasks_failed, seen.tasks_retried) == (1, 7, 2)
-    assert seen.workers_lost == {"exit": 1, "signal": 3, "timeout": 1}
-    assert eventually(lambda: executor.statistics().workers_restarted == 5)
+    # On a busy machine the task that could let go may not have done so in time.
+    late = seen.workers_lost["timeout"]
+    assert late in (1, 2)
+    assert seen.workers_lost == {"exit": 1, "signal": 3, "timeout": late}
+    assert eventually(lambda: executor.statistics().workers_restarted == 4 + late)
     assert_each_task_has_one_place(seen)
     assert json.loads(json.dumps(seen.as_dict())) == dataclasses.asdict(seen)
 
