@@ -6,6 +6,7 @@ from . import _pickling, _remote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from typing_extensions import Buffer
@@ -87,3 +88,14 @@ def _text(error: BaseException) -> str:
 
 def _interrupts_arrive_here() -> bool:
     return threading.current_thread() is threading.main_thread()
+
+
+def cause_of_break(facts: "Mapping[str, Any]") -> BaseException | None:
+    """What a worker has said of why the pool breaks: the error of its initializer."""
+    payload = facts.get("payload")
+    if payload is None:
+        return None
+    try:
+        return open_exception(payload.stream())
+    except BaseException as error:
+        return error

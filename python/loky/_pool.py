@@ -6,10 +6,8 @@ executor, and it holds no lock while it calls the engine or a user's code.
 """
 
 import errno
-import os
 import sys
 import threading
-import warnings
 import weakref
 from _pickle import PicklingError
 
@@ -19,6 +17,7 @@ from . import (
     _launch,
     _lives,
     _manager,
+    _mourning,
     _pickling,
     _remote,
     _running,
@@ -44,18 +43,6 @@ _TRANSIENT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN))
 
 _SMALL_BYTES = 1024
 """A task up to this size does not count in what a lazy `map` has on its way."""
-
-_STOPPED_WITH_WORK = (
-    "A worker stopped while some jobs were given to the executor. This can be caused by a too short "
-    "worker timeout or by a memory leak."
-)
-_GREW = (
-    "A worker was restarted because its memory had grown by more than {limit:.0f} MB since its "
-    "first task; look for a memory leak in the tasks."
-)
-
-
-_function_type = type(lambda: None)
 
 
 class PoolLife:
@@ -89,13 +76,12 @@ class PoolLife:
         self._submitting: list[None] = []
         # The objects for many tasks that unfinished tasks need, by task number.
         self._shared: dict[int, Collection[_share.Shared[Any]]] = {}
-        self._warned_of_growth = False
         self._unpicklable = 0
         self._unpicklable_lock = threading.RLock()
         self._setup_error: BaseException | None = None
         self.on_task_failed: Callable[[object], None] | None = None
         self._broken_by: Mapping[str, Any] | None = None
-        self._stack_shown_of: int | None = None
+        self._mourner = _mourning.Mourner(options)
         self._pickling_lock = threading.RLock() if options.job_reducers else None
         self.ref = weakref.ref(self)
         self._first_number = _lives.count_processes(workers)
@@ -126,7 +112,7 @@ class PoolLife:
         """
         try:
             self._pool.prestart()
-            _prepare()
+            _mourning.prepare()
             self.processes.opened(self._pool, self._first_number)
             _lives.register(self)
             self.thread.start()
@@ -154,7 +140,7 @@ class PoolLife:
             BrokenProcessPool, ShutdownExecutorError, RuntimeError: the pool takes no more tasks.
         """
         future: Future[Any] = Future()
-        label = _label(function)
+        label = _running.label_of(function)
         if options is not None:
             future._options = options
             if options.soft_memory_limit_bytes is not None:
@@ -492,7 +478,7 @@ class PoolLife:
         options = future._options
         match item[0]:
             case "died":
-                self._show_stack(item[2])
+                self._mourner.show_stack(item[2])
                 return _exceptions.terminated(item[2], future._label)
             case "timed_out":
                 limit_s = None if options is None else options.timeout_s
@@ -516,17 +502,11 @@ class PoolLife:
         return _exceptions.ShutdownExecutorError(_exceptions.KILLED)
 
     def _broken_error(self, facts: "Mapping[str, Any]", label: str | None) -> BaseException:
-        cause = self._setup_error
-        payload = facts.get("payload")
-        if payload is not None:
-            try:
-                cause = _answers.open_exception(payload.stream())
-            except BaseException as error:
-                cause = error
+        cause = _answers.cause_of_break(facts) or self._setup_error
         return _exceptions.pool_broken(facts, label, self._breaks_on_death, cause)
 
     def _broke(self, facts: "Mapping[str, Any]") -> None:
-        self._show_stack(facts.get("report") or {})
+        self._mourner.show_stack(facts.get("report") or {})
         self.flags.shutdown = True
         if self.flags.broken is None:
             broken = self._broken_error(facts, None)
@@ -540,45 +520,22 @@ class PoolLife:
         self.flags.shutdown = True
         self._pool.shutdown("kill")
 
-    def _show_stack(self, facts: "Mapping[str, Any]") -> None:
-        """Write the fault handler's text where the worker would have written it, once a death.
-
-        A death is told once for each thing that it costs, and then once by itself.
-        """
-        stack = facts.get("python_stack")
-        # Where this pool ended a task, the stack was asked for, and is told with the task's error.
-        asked_for = facts.get("cause") in ("timeout", "cancelled")
-        if not stack or asked_for or self._stack_shown_of == facts.get("pid"):
-            return
-        self._stack_shown_of = facts.get("pid")
-        try:
-            os.write(2, stack.encode("utf-8", "backslashreplace"))
-        except OSError:
-            pass  # There is no standard error; the stack is in the report, too.
-
     def _worker_gone(self, pid: int, _index: int, reason: str, facts: "Mapping[str, Any]") -> None:
         self.processes.worker_gone(pid, facts.get("exitcode"))
-        self._show_stack(facts)
-        self._stack_shown_of = None
+        self._mourner.buried(facts)
         idles_out = reason == "asked" and self._options.idle_timeout_s is not None
         if idles_out and self._submitting and not self.flags.shutdown:
             # A task that is just being pickled is unknown to the engine but given by the user.
-            _warn(_STOPPED_WITH_WORK)
+            self._mourner.stopped_with_work()
 
     def _notice(self, kind: str, detail: object) -> None:
         if kind == "spawn_delayed":
             assert isinstance(detail, int)
             _running.tell_delay(detail)
-            return
-        if detail != "memory":
-            _warn(_STOPPED_WITH_WORK)
-        elif not self._warned_of_growth:
-            self._warned_of_growth = True
-            limit_bytes = _state.memory_growth_limit_bytes(
-                str((self._options.environment or {}).get("LOKY_MAX_MEMORY_LEAK_SIZE", ""))
-                or os.environ.get("LOKY_MAX_MEMORY_LEAK_SIZE")
-            )
-            _warn(_GREW.format(limit=limit_bytes / 1e6))
+        elif detail == "memory":
+            self._mourner.grew()
+        else:
+            self._mourner.stopped_with_work()
 
     def _could_not_be_sent(self, future: "Future[Any]", error: BaseException) -> None:
         try:
@@ -624,35 +581,9 @@ class PoolLife:
         _lives.unregister(self)
 
 
-def _prepare() -> None:
-    """Have at hand what describes workers and tells of a death, while the helper starts.
-
-    Later there may be no descriptor left to read it with. Not in another thread: two threads that
-    import what depends on each other may see each other's unfinished modules.
-    """
-    try:
-        from . import _broken, _report, _surroundings  # noqa: F401
-    except OSError:
-        pass  # There is no descriptor already.
-
-
 def _begin_shares() -> "Callable[[], Collection[_share.Shared[Any]]]":
     """Collect the objects for many tasks in what this thread encodes; ends with the call of the result."""
     from . import _share
 
     before = _share.begin_call()
     return lambda: _share.end_call(before)
-
-
-def _label(function: object) -> str | None:
-    if type(function) is _function_type:
-        return function.__qualname__
-    name = getattr(function, "__qualname__", None)
-    return name if isinstance(name, str) else type(function).__qualname__
-
-
-def _warn(text: str) -> None:
-    try:
-        warnings.warn(text, UserWarning, stacklevel=2)
-    except UserWarning:
-        pass  # A filter that turns warnings into errors must not break the pool.

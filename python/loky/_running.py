@@ -8,6 +8,17 @@ if TYPE_CHECKING:
     from ._base import Future
 
 
+_function_type = type(lambda: None)
+
+
+def label_of(function: object) -> str | None:
+    """How a task of this function is called where nothing else was asked for."""
+    if type(function) is _function_type:
+        return function.__qualname__
+    name = getattr(function, "__qualname__", None)
+    return name if isinstance(name, str) else type(function).__qualname__
+
+
 def under_heading(
     pending: "Mapping[int, Future[Any]]",
     index: int,

@@ -30,6 +30,7 @@ mod recognise;
 pub mod report;
 mod rings;
 mod segments;
+mod setting_up;
 mod stacks;
 pub mod standby;
 mod state;

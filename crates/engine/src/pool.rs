@@ -3,9 +3,6 @@
 //! Every call is safe from any thread. In a fork of the owning process every call is refused and
 //! the handle's end touches nothing.
 
-use std::ffi::OsString;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -15,9 +12,8 @@ use std::time::Duration;
 use loky_core::event::{Event, ShutdownMode};
 use loky_core::ids::TaskId;
 use loky_core::options::TaskOptions;
+use loky_sys::fork;
 use loky_sys::wake::Wake;
-use loky_sys::{fork, memory};
-use loky_wire::encode_environment;
 
 use crate::activity::WorkerActivity;
 use crate::channel::Stage;
@@ -25,7 +21,6 @@ use crate::config::PoolConfig;
 use crate::driver;
 use crate::error::EngineError;
 use crate::front::{Front, TaskPayload};
-use crate::launcher::Setup;
 use crate::recognise::Draft;
 use crate::report::Breakage;
 use crate::standby::Standby;
@@ -41,7 +36,7 @@ pub(crate) struct Shared {
     /// How many those are: telling nobody would be a system call all the same.
     waiting: AtomicUsize,
     /// Whether workers are wanted that have no process yet; written under the lock.
-    spawning: AtomicBool,
+    pub(crate) spawning: AtomicBool,
     /// The thread of the loop, until somebody has waited for its end.
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -127,7 +122,7 @@ const STACK_WAIT: Duration = Duration::from_secs(2);
 
 /// A pool of worker processes.
 pub struct Pool {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     generation: u64,
 }
 
@@ -181,17 +176,6 @@ impl Pool {
             if let Some(wake) = &state.wake {
                 state.standbys.attend(Arc::clone(standby), wake);
                 state.stir = true;
-            }
-            Ok(())
-        })
-    }
-
-    /// Has all workers that are missing started, as a task would.
-    pub fn want_workers(&self) -> Result<(), EngineError> {
-        self.change(|shared, state| {
-            if state.core.accepts() {
-                start_loop(shared, state)?;
-                state.feed(Event::WorkersWanted);
             }
             Ok(())
         })
@@ -270,84 +254,6 @@ impl Pool {
         };
         let draft = Draft::small(payload)?;
         Ok(self.change_locked(state, |shared, state| accept(shared, state, draft, None)))
-    }
-
-    /// Whether workers wait for a description of their surroundings.
-    pub fn setup_wanted(&self) -> bool {
-        self.is_own() && self.shared.lock().setup.asked
-    }
-
-    /// Whether workers have been wanted that have no process yet.
-    pub fn is_spawning(&self) -> bool {
-        self.is_own() && self.shared.spawning.load(Ordering::SeqCst)
-    }
-
-    /// Describes the surroundings of the workers that are about to be made.
-    ///
-    /// Where the description cannot be put into a memory file, the workers could not be made and are
-    /// tried again as the core decides.
-    ///
-    /// Where `environment` is not empty, the workers are executed with it instead of being forked:
-    /// it differs from that of the zygote in what only a fresh program can take on, such as the
-    /// loader's and the interpreter's variables.
-    pub fn provide_setup(
-        &self,
-        blob: &[u8],
-        extra: Vec<(OwnedFd, i32)>,
-        environment: &[(OsString, OsString)],
-    ) -> Result<(), EngineError> {
-        let file = match memory::memfd_of(c"loky-setup", blob) {
-            Ok(file) => file,
-            Err(error) => return self.setup_lacks(error.raw_os_error().unwrap_or(0)),
-        };
-        let len = u32::try_from(blob.len()).map_err(|_| EngineError::Config {
-            name: "setup",
-            must: "smaller than 4 GiB",
-        })?;
-        let extra = extra
-            .into_iter()
-            .map(|(descriptor, target)| (Arc::new(descriptor), target))
-            .collect();
-        let setup = Setup {
-            file: Arc::new(file),
-            len,
-            extra,
-            environment: encode_environment(
-                environment
-                    .iter()
-                    .map(|(name, value)| (name.as_bytes(), value.as_bytes())),
-            ),
-        };
-        self.change(|_, state| {
-            if state.phase != Phase::Open {
-                return Ok(());
-            }
-            state.order_workers(&setup);
-            state.setup.last = Some(setup);
-            state.feed_pending();
-            Ok(())
-        })
-    }
-
-    /// Says that the surroundings cannot be described for the moment, for lack of a resource: the
-    /// workers that wait for it could not be made, and are tried again as the core decides.
-    pub fn setup_lacks(&self, errno: i32) -> Result<(), EngineError> {
-        self.change(|_, state| {
-            state.fail_waiting(errno);
-            state.feed_pending();
-            Ok(())
-        })
-    }
-
-    /// Says that the surroundings cannot be described; the pool breaks.
-    pub fn setup_failed(&self) -> Result<(), EngineError> {
-        self.change(|_, state| {
-            state.setup.waiting.clear();
-            state.setup.asked = false;
-            state.setup.give_up_at_ns = None;
-            state.feed(Event::SetupFailed);
-            Ok(())
-        })
     }
 
     /// Waits until every worker that has been ordered has a process or could not be made; false
@@ -527,7 +433,7 @@ impl Pool {
     }
 
     /// Changes the state and lets the others see it.
-    fn change<T>(
+    pub(crate) fn change<T>(
         &self,
         change: impl FnOnce(&Arc<Shared>, &mut State) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {

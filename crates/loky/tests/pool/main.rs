@@ -23,6 +23,7 @@ mod observed;
 mod options;
 mod owner;
 mod rows;
+mod rows_options;
 mod stage;
 mod surroundings;
 mod table;

@@ -39,10 +39,10 @@ pub const TESTS: &[Test] = &[
 ];
 
 /// A file for what tasks write down.
-struct Notes(PathBuf);
+pub struct Notes(PathBuf);
 
 impl Notes {
-    fn new() -> Self {
+    pub fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("loky-notes-{}-{number}", std::process::id());
@@ -52,11 +52,11 @@ impl Notes {
         Self(path)
     }
 
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.0.display().to_string()
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         std::fs::read_to_string(&self.0).unwrap_or_default()
     }
 }

@@ -35,12 +35,36 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
         "Rust ends the process where memory cannot be had: see the row `memory-cannot-be-had`",
     ),
     (
+        "FORK_REFUSED",
+        "a fork in a task takes unsafe code; its children end as any that a task leaves",
+    ),
+    (
+        "TIMEOUT_LETS_GO",
+        "no interrupt ends a Rust task: see the row `the-time-runs-out`",
+    ),
+    (
+        "FORCED_LETS_GO",
+        "no interrupt ends a Rust task: see the row `cancelled-by-force-while-it-runs`",
+    ),
+    (
+        "START_TIMEOUT",
+        "a setting of a whole pool: see the test of it in `surroundings.rs`",
+    ),
+    (
+        "SOFT_MEMORY_LIMIT",
+        "Rust has no exception for memory that cannot be had",
+    ),
+    (
+        "SLOW",
+        "told to the listener of a whole pool: see its tests in `observed.rs`",
+    ),
+    (
         "FORKED_PARENT",
         "a fork of a program with threads takes unsafe code; the engine has the test",
     ),
 ];
 
-const fn row(name: &'static str, line: &'static str, provoke: fn(&Stage)) -> Row {
+pub const fn row(name: &'static str, line: &'static str, provoke: fn(&Stage)) -> Row {
     Row {
         name,
         line,
@@ -296,7 +320,7 @@ pub const ROWS: &[Row] = &[
 ];
 
 /// The report of a task whose worker died while it ran.
-fn died<T>(future: &loky::TaskFuture<T>, cause: DeathCause) -> CrashReport
+pub fn died<T>(future: &loky::TaskFuture<T>, cause: DeathCause) -> CrashReport
 where
     T: serde::de::DeserializeOwned + std::fmt::Debug,
 {

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use loky::{Error, OnCrash, ProcessPoolExecutor, TaskFuture};
 
-use crate::rows::{ELSEWHERE, ROWS};
+use crate::rows::{self, ELSEWHERE};
+use crate::rows_options;
 use crate::stage::{Gate, Setting, end, until, value};
 use crate::tasks::{double, wait_at};
 
@@ -47,6 +48,10 @@ pub struct Stage {
     pub pool: ProcessPoolExecutor,
 }
 
+fn rows() -> impl Iterator<Item = &'static Row> {
+    rows::ROWS.iter().chain(rows_options::ROWS)
+}
+
 /// Each line by its name: what becomes of the others in the one mode and in the other.
 fn lines() -> BTreeMap<&'static str, (Others, Others)> {
     let mut lines = BTreeMap::new();
@@ -79,14 +84,14 @@ pub fn every_line_has_its_rows() {
     let lines = lines();
     assert!(lines.len() > 15, "the table has not been read: {lines:?}");
     for line in lines.keys() {
-        let has_row = ROWS.iter().any(|row| row.line == *line);
+        let has_row = rows().any(|row| row.line == *line);
         let is_elsewhere = ELSEWHERE.iter().any(|(name, _)| name == line);
         assert!(
             has_row != is_elsewhere,
             "the line {line} needs a row, or a reason why it has none"
         );
     }
-    for line in ROWS.iter().map(|row| row.line) {
+    for line in rows().map(|row| row.line) {
         assert!(lines.contains_key(line), "there is no line {line}");
     }
 }
@@ -95,7 +100,7 @@ pub fn every_line_has_its_rows() {
 pub fn cases(setting: Setting) -> Vec<(String, Box<dyn Fn()>)> {
     let lines = lines();
     let mut cases: Vec<(String, Box<dyn Fn()>)> = Vec::new();
-    for row in ROWS {
+    for row in rows() {
         let (recover, breaks) = lines[row.line];
         let breaks = row.others_if_broken.unwrap_or(breaks);
         for (on_crash, others) in [(OnCrash::Recover, recover), (OnCrash::Break, breaks)] {
