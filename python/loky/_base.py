@@ -496,35 +496,38 @@ class Future(_std.Future["T"]):
 
     def _decode(self) -> None:
         """Decode what has arrived, once, in this thread; others that ask meanwhile wait."""
-        me = get_ident()
-        while True:
-            with _guard:
-                payload = self._payload
-                if payload is None:
-                    return
-                if self._decoder is None:
-                    self._decoder = me
-                    break
-                if self._decoder == me:
-                    raise RuntimeError("the result of this future is just being decoded")
-                bell = self._new_bell()
-            self._sleep(bell, None)
+        me, mine, pool, error = get_ident(), False, None, None
         try:
+            while True:
+                with _guard:
+                    payload = self._payload
+                    if payload is None:
+                        return
+                    if self._decoder is None:
+                        mine = True
+                        self._decoder = me
+                        break
+                    if self._decoder == me:
+                        raise RuntimeError("the result of this future is just being decoded")
+                    bell = self._new_bell()
+                self._sleep(bell, None)
             value, error = _answers.open_answer(payload, self._payload_raised)
+            del payload
+            pool = self._living_pool()
+            if error is not None:
+                self._note(error)
+            with _guard:
+                self._value = value
+                self._error = error
+                self._payload = None
+                self._decoder = None
+                self._pool = None
         except BaseException:
-            self._decoder = None
+            # An interrupt, at any point: whoever asks next decodes it.
+            if mine and self._decoder == me:
+                self._decoder = None
             self._finished_decoding()
             raise
-        del payload
-        pool = self._living_pool()
-        if error is not None:
-            self._note(error)
-        with _guard:
-            self._value = value
-            self._error = error
-            self._payload = None
-            self._decoder = None
-            self._pool = None
         self._finished_decoding()
         if pool is not None and error is not None and _answers.is_unreadable(error):
             pool.answer_unreadable(error)

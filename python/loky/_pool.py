@@ -346,6 +346,7 @@ class PoolLife:
             future._finish_payload(*answer)
             found.settled()
             self.pending.pop(task, None)
+            self._shared.pop(task, None)
         except BaseException:
             future._finished_decoding()  # Others may wait for it, and have not been told.
             raise

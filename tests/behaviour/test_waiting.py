@@ -70,3 +70,4 @@ def test_an_interrupt_at_any_point_of_a_wait_loses_no_answer(pool: Make, ticks: 
             struck += 1
     assert struck > ROUNDS // 20, f"only {struck} waits were interrupted"
     assert not wait(futures, WAIT_S).not_done
+    assert [future.result() for future in futures] == list(range(ROUNDS))
