@@ -112,9 +112,9 @@ class PoolLife:
         """
         try:
             self._pool.prestart()
+            _lives.register(self)
             _mourning.prepare()
             self.processes.opened(self._pool, self._first_number)
-            _lives.register(self)
             self.thread.start()
             self.begun = True
         except BaseException:
