@@ -23,7 +23,7 @@ const LOOK_NS: u64 = 40_000;
 
 /// The same where tasks come one by one and are waited for: a worker that is awake when the next one comes
 /// is what brings the time between two of them far below this.
-const LONE_LOOK_NS: u64 = 100_000;
+const LONE_LOOK_NS: u64 = 250_000;
 
 /// Frames that are taken from one ring before the other workers get their turn: as many as are sent
 /// to a worker at the most, and their notices.

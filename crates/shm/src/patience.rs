@@ -8,11 +8,11 @@ const CREDIT_MAX: u32 = 8;
 
 /// After a look in vain so many waits are slept through, and twice as many if that comes again soon,
 /// up to the second number.
-const VAIN_PAUSE: [u32; 2] = [16, 256];
+const VAIN_PAUSE: [u32; 2] = [8, 64];
 /// The same where somebody else wanted the processor.
 const DISTURBED_PAUSE: [u32; 2] = [64, 512];
 /// Soon is within so many times the last pause.
-const SOON: u32 = 16;
+const SOON: u32 = 4;
 
 /// Learns from the length of waits whether the next is likely to be short.
 #[derive(Clone, Debug, Default)]

@@ -16,7 +16,7 @@ use crate::error::WorkerError;
 use crate::ledger::LedgerPage;
 
 /// The longest look, whatever the parent allows.
-const LOOK_MAX_NS: u64 = 100_000;
+const LOOK_MAX_NS: u64 = 250_000;
 
 /// Looks between two readings of the clock.
 const LOOKS: u32 = 32;
@@ -111,12 +111,13 @@ impl Rings {
         }
         let begun_ns = clock::monotonic_ns();
         self.waiting_since_ns.get_or_insert(begun_ns);
+        let preempted = self.has_been_preempted();
         let budget_ns = self.patience.budget_ns(limit_ns);
         if self.looked || budget_ns == 0 {
             return Ok(Sight::Untried);
         }
         self.looked = true;
-        if self.has_been_preempted() {
+        if preempted {
             self.patience.disturbed();
             return Ok(Sight::Untried);
         }
@@ -160,7 +161,7 @@ impl Rings {
         }
     }
 
-    /// Whether somebody else wanted the processor since the last look: looking on would be at his
+    /// Whether somebody else wanted the processor since the last wait: looking on would be at his
     /// expense, and he would be served at ours, in the middle of a task.
     fn has_been_preempted(&mut self) -> bool {
         let now = usage::preemptions();
