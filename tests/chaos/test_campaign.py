@@ -54,7 +54,7 @@ def ended(value=None, error=None):
 
 
 @pytest.fixture
-def account():
+def books():
     return Account()
 
 
@@ -63,61 +63,61 @@ def ledger(tmp_path):
     return str(tmp_path / "starts")
 
 
-def test_the_judge_sees_a_task_that_began_twice(account, ledger):
-    account.settle(task(), ended(2))
+def test_the_judge_sees_a_task_that_began_twice(books, ledger):
+    books.settle(task(), ended(2))
     work.begin(ledger, 1)
-    account.judge_record(ledger, 1)
+    books.judge_record(ledger, 1)
     work.begin(ledger, 1)
     with pytest.raises(VerdictError, match="began 2 times"):
-        account.judge_record(ledger, 1)
+        books.judge_record(ledger, 1)
 
 
-def test_the_judge_lets_a_task_begin_as_often_as_was_asked_for(account, ledger):
-    account.settle(task(retries=1), ended(2))
+def test_the_judge_lets_a_task_begin_as_often_as_was_asked_for(books, ledger):
+    books.settle(task(retries=1), ended(2))
     for _ in range(2):
         work.begin(ledger, 1)
-    account.judge_record(ledger, 1)
-    assert account.executions == 2
+    books.judge_record(ledger, 1)
+    assert books.executions == 2
     work.begin(ledger, 1)
     with pytest.raises(VerdictError, match="began 3 times"):
-        account.judge_record(ledger, 1)
+        books.judge_record(ledger, 1)
 
 
-def test_the_judge_sees_a_cancelled_task_that_began(account, ledger):
+def test_the_judge_sees_a_cancelled_task_that_began(books, ledger):
     future = Future()
     future.cancel()
     future.set_running_or_notify_cancel()
-    account.cancelled(1, granted=True, forced=False, at_ns=0)
-    account.settle(task(), future)
-    account.judge_record(ledger, 1)
+    books.cancelled(1, granted=True, forced=False, at_ns=0)
+    books.settle(task(), future)
+    books.judge_record(ledger, 1)
     work.begin(ledger, 1)
     with pytest.raises(VerdictError, match="although cancelled"):
-        account.judge_record(ledger, 1)
+        books.judge_record(ledger, 1)
 
 
-def test_the_judge_sees_a_task_that_is_tried_again_although_nobody_wants_it(account, ledger):
-    account.cancelled(1, granted=False, forced=False, at_ns=0)
-    account.settle(task(retries=3), ended(2))
+def test_the_judge_sees_a_task_that_is_tried_again_although_nobody_wants_it(books, ledger):
+    books.cancelled(1, granted=False, forced=False, at_ns=0)
+    books.settle(task(retries=3), ended(2))
     work.begin(ledger, 1)
-    account.judge_record(ledger, 1)
+    books.judge_record(ledger, 1)
     work.begin(ledger, 1)
     with pytest.raises(VerdictError, match="nobody wanted"):
-        account.judge_record(ledger, 1)
+        books.judge_record(ledger, 1)
 
 
-def test_the_judge_sees_a_task_that_came_too_late_and_began(account, ledger):
+def test_the_judge_sees_a_task_that_came_too_late_and_began(books, ledger):
     late = TaskTimeoutError("late", report=CrashReport(cause="timeout"))
-    account.settle(task(ends=("value", "expired")), ended(error=late))
+    books.settle(task(ends=("value", "expired")), ended(error=late))
     work.begin(ledger, 1)
     with pytest.raises(VerdictError, match="too late"):
-        account.judge_record(ledger, 1)
+        books.judge_record(ledger, 1)
 
 
-def test_the_judge_sees_a_task_that_is_lost(account, ledger):
-    account.settle(task(), ended(2))
+def test_the_judge_sees_a_task_that_is_lost(books, ledger):
+    books.settle(task(), ended(2))
     work.begin(ledger, 1)
     with pytest.raises(VerdictError, match="1 ends of 2 tasks"):
-        account.judge_record(ledger, 2)
+        books.judge_record(ledger, 2)
 
 
 @pytest.mark.parametrize(
@@ -149,13 +149,13 @@ def test_the_judge_sees_a_task_that_is_lost(account, ledger):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_judge_sees_an_end_that_must_not_be(account, planned, future, text):
+def test_the_judge_sees_an_end_that_must_not_be(books, planned, future, text):
     with pytest.raises(VerdictError, match=text):
-        account.settle(planned, future)
+        books.settle(planned, future)
 
 
-def test_the_judge_sees_a_cancellation_that_nobody_asked_for(account):
+def test_the_judge_sees_a_cancellation_that_nobody_asked_for(books):
     future = Future()
     future.cancel()
     with pytest.raises(VerdictError, match="by nobody"):
-        account.settle(task(), future)
+        books.settle(task(), future)
