@@ -116,7 +116,7 @@ if child == 0:
     register_own(sys.argv[1])
     os._exit(0)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-assert running() == {"own", "standard"}
+assert eventually(lambda: running() == {"own", "standard"}), running()
 """,
         str(left),
     )
@@ -133,9 +133,9 @@ with loky.ProcessPoolExecutor(1) as executor:
     executor.submit(abs, 1).result()
     assert running() == set()
     os.kill(_resource_tracker._pid, 0)
-    assert running() == {"own"}
+    assert eventually(lambda: running() == {"own"}), running()
     import multiprocessing.resource_tracker as standard
     os.kill(standard._resource_tracker._pid, 0)
-    assert running() == {"own", "standard"}
+    assert eventually(lambda: running() == {"own", "standard"}), running()
 """,
     )
