@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benches.table import table
+from tools import pages
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -39,11 +40,7 @@ def section(path: Path | None) -> str:
 
 def renewed(text: str, content: str) -> str:
     """Replace what stands between the marks."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{BEGIN} and {END} must both be there")
-    return f"{before}{BEGIN}\n{content}\n{END}{after}"
+    return pages.between(text, BEGIN, END, content)
 
 
 def main() -> None:

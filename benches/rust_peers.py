@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tools import pages
+
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / "crates" / "loky" / "peers"
 PAGE = ROOT / "docs" / "performance.md"
@@ -106,9 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stdout.write(text + "\n")
     if not options.only:
         page = PAGE.read_text(encoding="utf-8")
-        head, _, rest = page.partition(BEGIN)
-        _, _, tail = rest.partition(END)
-        PAGE.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}", encoding="utf-8")
+        PAGE.write_text(pages.between(page, BEGIN, END, text), encoding="utf-8")
     return 0
 
 

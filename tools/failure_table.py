@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.faults.failures import FAILURES
 from tests.faults.rows import ROWS
 from tests.faults.table import Failure
+from tools import pages
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "failures.md"
@@ -35,11 +36,7 @@ def renewed(page: str) -> str:
     Raises:
         ValueError: the page has no marks.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page lacks {BEGIN if not begin else END}")
-    return f"{before}{begin}\n{table()}\n{end}{after}"
+    return pages.between(page, BEGIN, END, table())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,12 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing")
     options = parser.parse_args(arguments)
-    page = PAGE.read_text(encoding="utf-8")
-    wanted = renewed(page)
-    if options.check:
-        return int(page != wanted)
-    PAGE.write_text(wanted, encoding="utf-8")
-    return 0
+    return pages.renew_or_check(PAGE, renewed(PAGE.read_text(encoding="utf-8")), options)
 
 
 if __name__ == "__main__":

@@ -167,14 +167,9 @@ def path_in_call(call: "tuple[Any, tuple[Any, ...], dict[str, Any]]", dump: "Dum
     return _guarded(_Search(dump), parts())
 
 
-def path_in_result(value: "Any", dump: "Dump") -> str | None:
-    """The way to what cannot be pickled in the value that a task returned."""
-    return _guarded(_Search(dump), iter((("the result", value),)))
-
-
-def path_in_shared(value: "Any", dump: "Dump") -> str | None:
-    """The way to what cannot be pickled in an object for many tasks."""
-    return _guarded(_Search(dump), iter((("the object", value),)))
+def path_in_value(name: str, value: "Any", dump: "Dump") -> str | None:
+    """The way to what cannot be pickled in a value that is called so."""
+    return _guarded(_Search(dump), iter(((name, value),)))
 
 
 def path_in_exception(error: BaseException, dump: "Dump") -> str | None:

@@ -124,20 +124,20 @@ def _cpu_count_cgroup(os_cpu_count: int, root: str = "") -> int:
         root: a directory in which `/proc` and `/sys` are looked up.
     """
     mount = root + _CGROUP_MOUNT
-    v2, v1 = _own_groups(f"{root}/proc/self/cgroup")
-    quotas = [_quota_v2(f"{mount}{group}/cpu.max") for group in _upwards(v2)]
+    v2, v1 = own_groups(f"{root}/proc/self/cgroup", "cpu")
+    quotas = [_quota_v2(f"{mount}{group}/cpu.max") for group in upwards(v2)]
     if all(quota is None for quota in quotas):
         quotas = [
             _quota_v1(f"{mount}/{folder}{group}")
             for folder in ("cpu", "cpu,cpuacct")
-            for group in _upwards(v1)
+            for group in upwards(v1)
         ]
     cpus = [math.ceil(quota) for quota in quotas if quota is not None]
     return min([os_cpu_count, *cpus])
 
 
-def _own_groups(path: str) -> tuple[str, str]:
-    """Paths of this process's groups: version 2, and the `cpu` controller of version 1."""
+def own_groups(path: str, controller: str) -> tuple[str, str]:
+    """Paths of this process's groups: version 2, and a controller of version 1."""
     v2 = v1 = "/"
     if not os.path.exists(path):
         return v2, v1
@@ -147,14 +147,14 @@ def _own_groups(path: str) -> tuple[str, str]:
                 number, controllers, group = line.rstrip("\n").split(":", 2)
                 if number == "0" and not controllers:
                     v2 = group
-                elif "cpu" in controllers.split(","):
+                elif controller in controllers.split(","):
                     v1 = group
     except (OSError, ValueError):
         pass  # The file system of a container may hide it; the groups at the root remain.
     return v2, v1
 
 
-def _upwards(group: str) -> "Iterator[str]":
+def upwards(group: str) -> "Iterator[str]":
     """The group and those around it, the outermost as the empty string.
 
     A path from outside the cgroup namespace begins with `..` and cannot be seen from here.

@@ -128,27 +128,24 @@ def _limit(name: str) -> int | None:
 
 def _processes_of_group() -> "Iterator[Fact]":
     """The tightest limit on processes of the groups around this process, and how often it was met."""
-    found = [group for group in _groups_with_pids() if (_text_of(f"{group}/pids.max") or "max") != "max"]
+    limits = {group: _text_of(f"{group}/pids.max") or "max" for group in _groups_with_pids()}
+    found = {group: int(text) for group, text in limits.items() if text != "max"}
     if not found:
         yield Fact("cgroup_processes", None, "no cgroup that can be seen from here limits processes")
         return
-    group = min(found, key=lambda folder: int(_text_of(f"{folder}/pids.max") or 0))
+    group = min(found, key=found.__getitem__)
     refused = (_text_of(f"{group}/pids.events") or "").removeprefix("max ")
     remark = (
         f"{_text_of(f'{group}/pids.current')} are there; processes refused so far: {refused or 'not counted'}"
     )
-    yield Fact("cgroup_processes", int(_text_of(f"{group}/pids.max") or 0), remark)
+    yield Fact("cgroup_processes", found[group], remark)
 
 
 def _groups_with_pids() -> "Iterator[str]":
-    for line in (_text_of("/proc/self/cgroup") or "").splitlines():
-        _, controllers, path = line.split(":", 2)
-        mount = {"pids": "/sys/fs/cgroup/pids", "": "/sys/fs/cgroup"}.get(controllers)
-        while mount is not None:
-            yield mount + path.rstrip("/")
-            if path in ("", "/"):
-                break
-            path = path.rpartition("/")[0]
+    v2, v1 = _cpu_count.own_groups("/proc/self/cgroup", "pids")
+    for mount, own in (("/sys/fs/cgroup/pids", v1), ("/sys/fs/cgroup", v2)):
+        for group in _cpu_count.upwards(own):
+            yield mount + group
 
 
 def _memory() -> "Iterator[Fact]":

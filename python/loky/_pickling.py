@@ -304,18 +304,22 @@ def encode_shared(value: "Any") -> "Encoded":
     Raises:
         BaseException: whatever the value's pickling raises.
     """
+    return _encode_value(value, None)
+
+
+def _encode_value(value: "Any", reducers: "Reducers | None") -> "Encoded":
     if _state.pickler_name is not None:
-        return _dump_chosen(value, None), []
-    if is_plain(value) and _plain_pickle_is_allowed():
+        return _dump_chosen(value, reducers), []
+    if not reducers and is_plain(value) and _plain_pickle_is_allowed():
         buffers: Buffers = []
         return dumps(value, 5, buffer_callback=_keeper(buffers)), buffers
-    return dump(value)
+    return dump(value, reducers)
 
 
 def path_in_shared(value: "Any") -> str | None:
     """The way to what cannot be pickled in an object for many tasks."""
     blame = _blame_module()
-    note: str | None = blame and blame.path_in_shared(value, dump)
+    note: str | None = blame and blame.path_in_value("the object", value, dump)
     return note
 
 
@@ -329,18 +333,14 @@ def encode_result(value: "Any") -> "Encoded":
     if type(value) is ChunkAnswer:
         return _encode_chunk(value)
     try:
-        reducers: Any = _state.result_reducers
-        if _state.pickler_name is not None:
-            return _dump_chosen(value, reducers), []
-        if not reducers and is_plain(value) and _plain_pickle_is_allowed():
-            buffers: Buffers = []
-            return dumps(value, 5, buffer_callback=_keeper(buffers)), buffers
-        return dump(value, reducers)
+        return _encode_value(value, _state.result_reducers)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         blame = _blame_module()
-        note = blame and blame.path_in_result(value, lambda part: dump(part, _state.result_reducers))
+        note = blame and blame.path_in_value(
+            "the result", value, lambda part: dump(part, _state.result_reducers)
+        )
         if note is not None:
             try:
                 error.add_note(note)

@@ -80,7 +80,6 @@ class PoolLife:
         self._unpicklable_lock = threading.RLock()
         self._setup_error: BaseException | None = None
         self.on_task_failed: Callable[[object], None] | None = None
-        self._broken_by: Mapping[str, Any] | None = None
         self._mourner = _mourning.Mourner(options)
         self._pickling_lock = threading.RLock() if options.job_reducers else None
         self.ref = weakref.ref(self)

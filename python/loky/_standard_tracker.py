@@ -24,6 +24,7 @@ _PROGRAM = "import sys;from multiprocessing.resource_tracker import main;main(in
 _lock = allocate_lock()
 _helper: "Standby | None" = None
 _writer: int | None = None
+_owners_pid: int | None = None
 
 
 def share() -> "tuple[int, int | None]":
@@ -42,27 +43,17 @@ def share() -> "tuple[int, int | None]":
         if _writer is None:
             _writer, _helper = _standby.prepare(_launch.interpreter_arguments(), _PROGRAM)
             after_import(_MODULE, _hand_over)
-        return _writer, _pid()
+        return _writer, _owners_pid if _helper is None else _helper.pid
 
 
 def adopt(descriptor: int, pid: "int | None") -> None:
     """In a worker: use the tracker of the owner, over the descriptor that was placed here."""
-    global _helper, _writer
-    _helper, _writer = None, descriptor
-
-    def take_over(module: "Any") -> None:
-        module._resource_tracker._fd, module._resource_tracker._pid = descriptor, pid
-
-    after_import(_MODULE, take_over)
-
-
-def _pid() -> int | None:
-    return None if _helper is None else _helper.pid
+    global _helper, _writer, _owners_pid
+    _helper, _writer, _owners_pid = None, descriptor, pid
+    after_import(_MODULE, _hand_over)
 
 
 def _hand_over(module: "Any") -> None:
     """multiprocessing is here: from now on the tracker is its own."""
-    if _helper is not None:
-        _helper.start()
-    module._resource_tracker._fd = _writer
-    module._resource_tracker._pid = _pid()
+    pid = _owners_pid if _helper is None else _helper.start()
+    module._resource_tracker._fd, module._resource_tracker._pid = _writer, pid

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from tools import pages
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "reliability.md"
 RESULTS = Path(__file__).parent / "results"
@@ -148,11 +150,7 @@ def renewed(page: str) -> str:
     """
     for name, table in PARTS.items():
         begin, end = f"<!-- {name}: made by tests/chaos/page.py -->", f"<!-- end of {name} -->"
-        before, found, rest = page.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
-            raise ValueError(f"the page lacks {begin if not found else end}")
-        page = f"{before}{begin}\n{table()}\n{end}{after}"
+        page = pages.between(page, begin, end, table())
     return page
 
 
@@ -160,13 +158,8 @@ def main() -> int:
     """Renew or compare; 1 where the page is not up to date."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing")
-    arguments = parser.parse_args()
-    page = PAGE.read_text(encoding="utf-8")
-    wanted = renewed(page)
-    if arguments.check:
-        return int(page != wanted)
-    PAGE.write_text(wanted, encoding="utf-8")
-    return 0
+    options = parser.parse_args()
+    return pages.renew_or_check(PAGE, renewed(PAGE.read_text(encoding="utf-8")), options)
 
 
 if __name__ == "__main__":
