@@ -502,7 +502,9 @@ class PoolLife:
         return _exceptions.ShutdownExecutorError(_exceptions.KILLED)
 
     def _broken_error(self, facts: "Mapping[str, Any]", label: str | None) -> BaseException:
-        cause = _answers.cause_of_break(facts) or self._setup_error
+        cause = _answers.cause_of_break(facts)
+        if cause is None:
+            cause = self._setup_error
         return _exceptions.pool_broken(facts, label, self._breaks_on_death, cause)
 
     def _broke(self, facts: "Mapping[str, Any]") -> None:

@@ -30,6 +30,23 @@ def test_it_may_be_a_closure(pool):
     assert executor.submit(tasks.recall, "value").result() == {"shared": 1, "more": 2}
 
 
+class NothingError(Exception):
+    """An error that is false where a truth is asked for."""
+
+    def __bool__(self):
+        return False
+
+
+def fail_with_nothing():
+    raise NothingError
+
+
+def test_an_error_of_it_that_is_false_is_the_cause_all_the_same(pool):
+    error = pool(1, initializer=fail_with_nothing).submit(tasks.identity, 1).exception()
+    assert isinstance(error, BrokenProcessPool)
+    assert type(error.__cause__) is NothingError
+
+
 def test_it_runs_in_replacements(pool):
     executor = pool(1, initializer=tasks.remember, initargs=("a", 1), max_tasks_per_child=1)
     assert [executor.submit(tasks.recall, "a").result() for _ in range(3)] == [1, 1, 1]
