@@ -7,7 +7,7 @@
 use std::hint::spin_loop;
 
 use loky_core::ids::{TaskId, WorkerId};
-use loky_sys::{clock, usage};
+use loky_sys::{clock, process};
 
 use crate::pool::{Pool, Shared, ring};
 use crate::rings::{FRAMES_MAX, Tail};
@@ -89,7 +89,7 @@ impl Pool {
             shared,
             look,
             found: false,
-            preemptions: usage::preemptions(),
+            preemptions: process::preemptions(),
         })
     }
 }
@@ -115,7 +115,7 @@ impl PendingLook<'_> {
 
 impl Drop for PendingLook<'_> {
     fn drop(&mut self) {
-        let disturbed = usage::preemptions() != self.preemptions;
+        let disturbed = process::preemptions() != self.preemptions;
         let mut state = self.shared.lock();
         if disturbed {
             state.looks.disturbed();

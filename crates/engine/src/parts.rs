@@ -83,21 +83,13 @@ impl Table<'_> {
             let (start, end) = (home.extent.offset, home.extent.end());
             taken.offset < end.unwrap_or(u64::MAX) && start < taken.end().unwrap_or(u64::MAX)
         };
-        let named = self.named.iter().zip(0_u32..);
-        let free = named
-            .filter(|((segment, _), _)| segment.id == home.segment)
-            .map(|(_, index)| index)
-            .find(|index| {
-                let mut taken = self.ranges.iter().filter(|(at, _)| at == index);
-                !taken.any(|(_, taken)| overlaps(taken))
-            });
-        let index = match free {
-            Some(index) => index,
-            None => self.name(home.segment)?,
-        };
-        self.ranges.push((index, home.extent));
+        let segment = self.index_of(home.segment, |table, index| {
+            let mut taken = table.ranges.iter().filter(|(at, _)| *at == index);
+            !taken.any(|(_, taken)| overlaps(taken))
+        })?;
+        self.ranges.push((segment, home.extent));
         Some(Part {
-            segment: index,
+            segment,
             extent: home.extent,
         })
     }
@@ -105,19 +97,22 @@ impl Table<'_> {
     /// A range that nobody else names: no need to look whether it is taken, for there may be
     /// thousands.
     fn own(&mut self, home: Home) -> Option<Part> {
-        let named = self.named.iter().zip(0_u32..);
-        let first = named
-            .filter(|((segment, _), _)| segment.id == home.segment)
-            .map(|(_, index)| index)
-            .next();
-        let segment = match first {
-            Some(index) => index,
-            None => self.name(home.segment)?,
-        };
         Some(Part {
-            segment,
+            segment: self.index_of(home.segment, |_, _| true)?,
             extent: home.extent,
         })
+    }
+
+    /// Where a segment is named so that it fits; it is named once more where there is no such place.
+    fn index_of(&mut self, segment: u32, fits: impl Fn(&Self, u32) -> bool) -> Option<u32> {
+        let named = self.named.iter().zip(0_u32..);
+        let mut places = named
+            .filter(|((named, _), _)| named.id == segment)
+            .map(|(_, index)| index);
+        match places.find(|index| fits(self, *index)) {
+            Some(index) => Some(index),
+            None => self.name(segment),
+        }
     }
 
     fn name(&mut self, segment: u32) -> Option<u32> {

@@ -290,13 +290,10 @@ fn settled_object(
     segments: &mut TaskSegments,
 ) -> BlobId {
     let len = source.bytes().len() as u64;
+    let is_held = found.is_some() && by_address;
     // Somebody else may have brought the same object meanwhile.
-    let held = found.filter(|_| by_address);
-    if let Some(blob) = held
-        .or(found)
-        .or_else(|| segments.library.of_object(&source))
-    {
-        if held.is_none() {
+    if let Some(blob) = found.or_else(|| segments.library.of_object(&source)) {
+        if !is_held {
             segments.hold(blob);
         }
         segments.traffic.bytes_recognised += len;

@@ -327,7 +327,7 @@ const _: () = {
     const _: fn() -> u64 = crate::clock::wall_ns;
     const _: fn(i32) -> io::Result<u64> = crate::usage::resident_bytes;
     const _: fn(i32) -> io::Result<u64> = crate::usage::peak_bytes;
-    const _: fn() -> u64 = crate::usage::preemptions;
+    const _: fn() -> u64 = crate::process::preemptions;
     const _: fn(i32) -> io::Result<Activity> = crate::usage::activity;
 
     type Group = crate::cgroup::MemoryGroup;

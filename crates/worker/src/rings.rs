@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use loky_shm::{Inlet, Look, Patience, RingWriter, Words};
-use loky_sys::{clock, usage};
+use loky_sys::{clock, process};
 use loky_wire::ring::{SPIN_AT, TO_PARENT, TO_WORKER};
 use loky_wire::{Frame, Role};
 
@@ -59,7 +59,7 @@ impl Rings {
             written: 0,
             patience: Patience::default(),
             waiting_since_ns: None,
-            preemptions: usage::preemptions(),
+            preemptions: process::preemptions(),
             looked: false,
         })
     }
@@ -164,7 +164,7 @@ impl Rings {
     /// Whether somebody else wanted the processor since the last wait: looking on would be at his
     /// expense, and he would be served at ours, in the middle of a task.
     fn has_been_preempted(&mut self) -> bool {
-        let now = usage::preemptions();
+        let now = process::preemptions();
         now != std::mem::replace(&mut self.preemptions, now)
     }
 

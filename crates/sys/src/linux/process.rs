@@ -12,10 +12,15 @@ use super::lineage::{self, Stat};
 use crate::force::{Switch, is_forced};
 
 pub use crate::contract::{Reaped, WaitStatus};
-pub use crate::unix::process::{exit_now, has_children, kill, parent_pid, pid, wait_any, wait_pid};
+pub use crate::unix::process::{
+    exit_now, has_children, kill, parent_pid, pid, preemptions, wait_any, wait_pid,
+};
 
 /// The unit of `ru_maxrss`.
 pub(crate) const MAX_RSS_UNIT_BYTES: u64 = 1024;
+
+/// Whose usage is counted: the nearest to the calling thread that the system tells.
+pub(crate) const OWN_USAGE: libc::c_int = libc::RUSAGE_THREAD;
 
 /// From now on, a descendant whose parent ends becomes a child of this process.
 pub fn set_child_subreaper() -> io::Result<()> {

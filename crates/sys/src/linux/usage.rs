@@ -1,4 +1,4 @@
-//! How much memory a process uses, what it is doing, and whether it has its processor to itself. It never guesses: what the kernel does not tell is an error.
+//! How much memory a process uses, and what it is doing. It never guesses: what the kernel does not tell is an error.
 
 use std::fs;
 use std::io;
@@ -27,17 +27,6 @@ pub fn peak_bytes(pid: i32) -> io::Result<u64> {
         .and_then(|word| word.parse::<u64>().ok());
     kib.map(|kib| kib.saturating_mul(1024))
         .ok_or_else(unreadable)
-}
-
-/// How often this thread has had to give up its processor to somebody else before it was
-/// done. 0 where the kernel does not tell.
-pub fn preemptions() -> u64 {
-    // SAFETY: the structure is plain numbers, for which zero is a value.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: the place has the right type and is writable for the call.
-    let told = unsafe { libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage) } == 0;
-    let count = if told { usage.ru_nivcsw } else { 0 };
-    u64::try_from(count).unwrap_or(0)
 }
 
 /// What the process is doing now.

@@ -8,10 +8,15 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use rustix::fs::Mode;
 
 pub use crate::contract::{Reaped, WaitStatus};
-pub use crate::unix::process::{exit_now, has_children, kill, parent_pid, pid, wait_any, wait_pid};
+pub use crate::unix::process::{
+    exit_now, has_children, kill, parent_pid, pid, preemptions, wait_any, wait_pid,
+};
 
 /// The unit of `ru_maxrss`.
 pub(crate) const MAX_RSS_UNIT_BYTES: u64 = 1;
+
+/// Whose usage is counted: the nearest to the calling thread that the system tells.
+pub(crate) const OWN_USAGE: libc::c_int = libc::RUSAGE_SELF;
 
 /// Does nothing: orphans always go to the first process of the system.
 pub fn set_child_subreaper() -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! How much memory a process uses, what it is doing, and whether it has its processor to itself. It never guesses: what the kernel does not tell is an error.
+//! How much memory a process uses, and what it is doing. It never guesses: what the kernel does not tell is an error.
 
 use std::ffi::{c_int, c_void};
 use std::io;
@@ -20,17 +20,6 @@ pub fn peak_bytes(pid: i32) -> io::Result<u64> {
         0 => Ok(usage.ri_lifetime_max_phys_footprint),
         _ => Err(io::Error::last_os_error()),
     }
-}
-
-/// How often this process has had to give up its processor to somebody else before it was
-/// done. 0 where the kernel does not tell.
-pub fn preemptions() -> u64 {
-    // SAFETY: the structure is plain numbers, for which zero is a value.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: the place has the right type and is writable for the call.
-    let told = unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) } == 0;
-    let count = if told { usage.ru_nivcsw } else { 0 };
-    u64::try_from(count).unwrap_or(0)
 }
 
 /// What the process is doing now. This system does not say in what it waits.

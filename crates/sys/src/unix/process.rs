@@ -6,7 +6,7 @@
 use std::io;
 
 use crate::contract::{Reaped, WaitStatus};
-use crate::platform::process::MAX_RSS_UNIT_BYTES;
+use crate::platform::process::{MAX_RSS_UNIT_BYTES, OWN_USAGE};
 
 /// The number of this process.
 pub fn pid() -> i32 {
@@ -101,6 +101,17 @@ fn wait4(pid: i32, options: i32) -> io::Result<Option<Reaped>> {
             system_ns: ns_of(usage.ru_stime),
         })),
     }
+}
+
+/// How often this thread has had to give up its processor to somebody else before it was done; where
+/// the system does not tell that, how often this process has. 0 where it tells neither.
+pub fn preemptions() -> u64 {
+    // SAFETY: the structure is plain numbers, for which zero is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the place has the right type and is writable for the call.
+    let told = unsafe { libc::getrusage(OWN_USAGE, &raw mut usage) } == 0;
+    let count = if told { usage.ru_nivcsw } else { 0 };
+    u64::try_from(count).unwrap_or(0)
 }
 
 fn ns_of(time: libc::timeval) -> u64 {

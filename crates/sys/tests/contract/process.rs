@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
 use loky_sys::fork::{self, Fork};
 use loky_sys::process::{self, Reaped};
-use loky_sys::{errno, limits, usage};
+use loky_sys::{clock, errno, limits, usage};
 
 use crate::child::{Child, end_some_day, pipe, succeed};
 
@@ -26,6 +27,7 @@ pub(crate) fn role(role: &str, args: &[String]) -> bool {
         "generation" => count_forks(),
         "fork_alone" => fork_with_one_thread_only(),
         "retire_threads" => retire_what_ends_at_a_fork(),
+        "preempted" => be_preempted(),
         "umask" => read_umask(),
         "wait_for_ever" => wait_for_ever(),
         _ => return false,
@@ -414,6 +416,36 @@ fn retire_what_ends_at_a_fork() {
     drop(stop);
     thread.join().unwrap();
     assert!(!process::has_children().unwrap());
+}
+
+#[test]
+fn who_shares_a_processor_is_made_to_give_it_up() {
+    succeed("preempted");
+}
+
+fn be_preempted() {
+    // SAFETY: the set is plain bits, for which zero is a value, and lives for both calls; the number is
+    // that of a processor, as the system itself says.
+    let pinned = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(usize::try_from(libc::sched_getcpu()).unwrap(), &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &raw const set)
+    };
+    assert_eq!(pinned, 0);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // It has the affinity of its maker.
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
+        let before = process::preemptions();
+        let deadline_ns = clock::monotonic_ns() + 20_000_000_000;
+        while process::preemptions() == before && clock::monotonic_ns() < deadline_ns {}
+        over.store(true, Ordering::Relaxed);
+        assert!(process::preemptions() > before);
+    });
 }
 
 #[test]
