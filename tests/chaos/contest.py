@@ -21,9 +21,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benches import family
 from tests.chaos import plan, work
 from tests.chaos.peers import PEERS, CancelledError, Peer
 from tests.support import census
+from tests.support.waiting import has_ended, is_running
 
 OUTSTANDING_MAX = 200
 HANG_S = 10.0
@@ -189,31 +191,13 @@ class Contest:
 
 
 def end_descendants() -> None:
-    """Kill everything below this process, by the kernel's lists of children."""
-    while True:
-        children = _children(os.getpid())
-        for pid in children:
+    """Kill everything below this process, and wait until it is no more."""
+    while living := [pid for pid in family.descendants(os.getpid()) if is_running(pid)]:
+        for pid in living:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        if not [pid for pid in children if _state(pid) not in "ZX"]:
-            return
-        time.sleep(0.01)
-
-
-def _children(pid: int) -> list[int]:
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in os.listdir(f"/proc/{pid}/task"):
-            for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split():
-                found += [int(child), *_children(int(child))]
-    return found
-
-
-def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
-    except OSError:
-        return "X"
+        for pid in living:
+            has_ended(pid)
 
 
 def main() -> None:
