@@ -228,6 +228,7 @@ fn on_time(state: &mut State, scratch: &mut [u8]) {
     }
     state.look_at_memory(now_ns, scratch);
     state.look_at_stacks(now_ns);
+    state.strays.look_on_time(now_ns);
     state.condemn_overdue(now_ns);
     state.segments.trim(now_ns);
 }
@@ -248,10 +249,16 @@ fn copy_waiting(shared: &Shared) {
 
 /// Ends the launcher, then tells the front that all is over.
 fn close(shared: &Shared) {
-    let launcher = shared.lock().launcher.take();
-    if let Some(launcher) = launcher {
-        launcher.stop();
+    let (launcher, mut strays) = {
+        let mut state = shared.lock();
+        (state.launcher.take(), std::mem::take(&mut state.strays))
+    };
+    if let Some(mut launcher) = launcher
+        && !launcher.stop()
+    {
+        strays.search(launcher.pid, launcher.mark);
     }
+    strays.finish();
     let passing = Arc::clone(&shared.lock().passing);
     passing.close();
     let mut state = shared.lock();

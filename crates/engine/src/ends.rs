@@ -129,6 +129,7 @@ impl State {
             return;
         };
         let status = launcher.end();
+        self.strays.search(launcher.pid, launcher.mark);
         self.launcher_fact = status.map(evidence::launcher_fact);
         if self.phase != Phase::Open {
             return;

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use loky_core::ids::WorkerId;
+use loky_sys::mark::Mark;
 use loky_sys::poll::{Interest, poll};
 use loky_sys::process::WaitStatus;
 use loky_sys::spawn::{Spawn, spawn};
@@ -16,6 +17,7 @@ use loky_wire::{Header, Kind, Role, SPAWN_EXEC, SpawnBody, WireError};
 
 use crate::channel::{Intake, Outbox, Read};
 use crate::config::LauncherCommand;
+use crate::strays::mark_launcher;
 
 /// The number of the control descriptor in the zygote: the first after the standard streams.
 const CONTROL_FD: i32 = 3;
@@ -46,6 +48,8 @@ pub(crate) struct Dowry {
 /// The running zygote.
 pub(crate) struct LauncherProcess {
     pub(crate) pid: i32,
+    /// What it and all that it will ever start have in common. It starts nothing before it is told to.
+    pub(crate) mark: Option<Mark>,
     pub(crate) control: Arc<OwnedFd>,
     pub(crate) outbox: Outbox,
     pub(crate) intake: Intake,
@@ -69,6 +73,7 @@ impl LauncherProcess {
         })?;
         Ok(Self {
             pid,
+            mark: mark_launcher(pid),
             control: Arc::new(control),
             outbox: Outbox::default(),
             intake: Intake::new(Role::ZygoteToParent),
@@ -126,8 +131,8 @@ impl LauncherProcess {
     }
 
     /// Ends the zygote with everything below it, and reaps it. Bounded: a zygote that does not end
-    /// is killed, and its workers die with it.
-    pub(crate) fn stop(mut self) {
+    /// is killed, and its workers die with it. Whether it says that it has ended all below it.
+    pub(crate) fn stop(&mut self) -> bool {
         let asked = self.outbox.push(&Header::bare(Kind::Stop, 0));
         let deadline_ns = clock::monotonic_ns().saturating_add(STOP_MAX_NS);
         let mut scratch = [0_u8; 4096];
@@ -145,14 +150,14 @@ impl LauncherProcess {
             }
             match self.intake.read(self.control.as_fd(), &mut scratch) {
                 Ok(Read::End) => {
-                    self.reap();
-                    return;
+                    return self.reap().and_then(WaitStatus::exited) == Some(0);
                 }
                 Ok(Read::Some | Read::Empty) => {}
                 Err(_) => break,
             }
         }
         self.end();
+        false
     }
 
     /// Ends a zygote whose control socket has ended or that broke the protocol.

@@ -29,6 +29,7 @@ use crate::report::{Breakage, CrashReport};
 use crate::segments::TaskSegments;
 use crate::stacks::Stacks;
 use crate::standby::Standbys;
+use crate::strays::Strays;
 use crate::tally::Counts;
 use crate::waiting::Waiting;
 
@@ -146,6 +147,8 @@ pub(crate) struct State {
     pub(crate) channels: HashMap<WorkerId, Channel>,
     pub(crate) dirty: Vec<WorkerId>,
     pub(crate) launcher: Option<LauncherProcess>,
+    /// Whom a launcher left that died.
+    pub(crate) strays: Strays,
     pub(crate) setup: SetupDesk,
     pub(crate) segments: TaskSegments,
     pub(crate) copies: VecDeque<TaskId>,
@@ -202,6 +205,7 @@ impl State {
             channels: HashMap::new(),
             dirty: Vec::new(),
             launcher: None,
+            strays: Strays::default(),
             setup: SetupDesk::default(),
             segments,
             copies: VecDeque::new(),
@@ -386,6 +390,7 @@ impl State {
             self.next_stack_look_ns(),
             self.memory_at_ns,
             self.standbys.retry_at_ns(),
+            self.strays.look_at_ns(),
             trim_at_ns,
         ]
         .into_iter()

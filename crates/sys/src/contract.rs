@@ -26,6 +26,39 @@ pub struct Spawn<'a> {
     pub null_stdin: bool,
 }
 
+/// What a process and all that it will ever start have in common, and nobody else has.
+///
+/// It names its founder, the process on which it was put, so that whoever descends from several knows whose it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mark(u64);
+
+impl Mark {
+    /// Set in no number that somebody would choose as a limit.
+    const MADE_HERE: u64 = 1 << 63;
+
+    /// A mark for this process. The salt tells it from one whose founder had the same number.
+    pub const fn new(founder: i32, salt: u32) -> Self {
+        // A process number is positive, so this never adds up to "no limit".
+        let salt = (salt >> 1) as u64;
+        Self(Self::MADE_HERE | salt << 32 | founder.cast_unsigned() as u64)
+    }
+
+    /// The mark that a number is, if it was made for this founder.
+    pub const fn read(raw: u64, founder: i32) -> Option<Self> {
+        let made_for = raw & (u32::MAX as u64) == founder.cast_unsigned() as u64;
+        if raw != u64::MAX && raw & Self::MADE_HERE != 0 && made_for {
+            Some(Self(raw))
+        } else {
+            None
+        }
+    }
+
+    /// The number that it is kept as.
+    pub const fn raw(self) -> u64 {
+        self.0
+    }
+}
+
 /// The two returns of a fork.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fork {
@@ -294,6 +327,7 @@ const _: () = {
     const _: fn(i32) -> io::Result<()> = crate::process::set_parent_death_signal;
     const _: fn() -> io::Result<Vec<i32>> = crate::process::children_of_self;
     const _: fn(i32) -> io::Result<Vec<i32>> = crate::process::children_of;
+    const _: fn(i32) -> io::Result<i32> = crate::process::parent_of;
     const _: fn() -> bool = crate::process::has_children_lists;
     const _: fn(i32, &str) -> bool = crate::process::was_given;
     const _: fn() -> io::Result<usize> = crate::process::thread_count;
@@ -304,6 +338,10 @@ const _: () = {
     const _: i32 = crate::lifeline::LIFELINE_SIGNAL;
     const _: &str = crate::lifeline::LET_LIVE_VARIABLE;
     const _: fn(i32) -> io::Result<()> = crate::lifeline::arm_lifeline;
+
+    const _: fn(i32, Mark) -> io::Result<()> = crate::mark::put;
+    const _: fn(Mark) -> io::Result<Vec<i32>> = crate::mark::bearers;
+    const _: fn(i32, Mark) -> io::Result<bool> = crate::mark::kill;
 
     type Received = VecDeque<Option<OwnedFd>>;
     type Send = fn(OwnedFd, &[IoSlice<'_>], &[BorrowedFd<'_>]) -> io::Result<usize>;

@@ -23,17 +23,20 @@ pub enum Switch {
     NoCloseRange,
     /// `/proc/<pid>/task/<tid>/children`.
     NoChildrenFile,
+    /// Limits of other processes, which marks are made of.
+    NoMark,
 }
 
 impl Switch {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NoPidfd,
         Self::NoSeals,
         Self::NoMemfd,
         Self::NoEventfd,
         Self::NoCloseRange,
         Self::NoChildrenFile,
+        Self::NoMark,
     ];
 
     /// The name in the variable.
@@ -45,6 +48,7 @@ impl Switch {
             Self::NoEventfd => "no_eventfd",
             Self::NoCloseRange => "no_close_range",
             Self::NoChildrenFile => "no_children_file",
+            Self::NoMark => "no_mark",
         }
     }
 
@@ -56,6 +60,7 @@ impl Switch {
             Self::NoEventfd => 8,
             Self::NoCloseRange => 16,
             Self::NoChildrenFile => 32,
+            Self::NoMark => 64,
         }
     }
 }
@@ -86,7 +91,7 @@ mod tests {
             assert_eq!(switch.bit().count_ones(), 1);
         }
         let all = Switch::ALL.map(Switch::name).join(", ");
-        assert_eq!(bits_of(&all), 0b11_1111);
+        assert_eq!(bits_of(&all), 0b111_1111);
     }
 
     #[test]

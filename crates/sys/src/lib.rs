@@ -23,5 +23,5 @@ mod platform;
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
 compile_error!("only Linux and macOS are supported");
 
-pub use platform::{cgroup, lifeline, memory, pidfd, process, usage};
+pub use platform::{cgroup, lifeline, mark, memory, pidfd, process, usage};
 pub use unix::{clock, descriptor, errno, faults, fork, limits, poll, signal, socket, spawn, wake};

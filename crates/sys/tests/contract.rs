@@ -17,6 +17,8 @@ mod events;
 mod forced;
 #[path = "contract/lifeline.rs"]
 mod lifeline;
+#[path = "contract/mark.rs"]
+mod mark;
 #[path = "contract/memory.rs"]
 mod memory;
 #[path = "contract/process.rs"]

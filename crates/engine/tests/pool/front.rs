@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::fd::{BorrowedFd, RawFd};
 
 use loky_sys::fork::{Fork, fork};
+use loky_sys::spawn::{Spawn, spawn};
 use loky_sys::{descriptor, process};
 use loky_worker::{
     ExecTemplate, LeaveReason, Order, Outgoing, Seed, TaskIn, Turn, View, Worker, WorkerError,
@@ -137,6 +138,10 @@ fn run(worker: &mut Worker, task: &TaskIn) {
             or_exit(worker.leaving(LeaveReason::MemoryGrowth));
             process::exit_now(0);
         }
+        "strays" => {
+            let pids = strays().map(|pid| pid.to_string()).join(" ");
+            reply(worker, task, false, pids.as_bytes(), &[]);
+        }
         "babble" => {
             babble();
             park();
@@ -196,6 +201,31 @@ fn reply(worker: &mut Worker, task: &TaskIn, raised: bool, stream: &[u8], buffer
             buffers,
         },
     ));
+}
+
+/// Two children that nobody waits for: one in a session of its own, and one that was executed without an environment.
+/// They end after a minute at the latest.
+fn strays() -> [i32; 2] {
+    // SAFETY: the worker has one thread.
+    let own_session = match unsafe { fork() }.unwrap() {
+        Fork::Child => {
+            // SAFETY: the calls touch no memory.
+            unsafe {
+                libc::setsid();
+                libc::alarm(60);
+            }
+            park();
+        }
+        Fork::Parent(pid) => pid,
+    };
+    let executed = spawn(&Spawn {
+        program: std::path::Path::new("/bin/sleep"),
+        args: &["60".into()],
+        env: Some(&[]),
+        keep: &[],
+        null_stdin: true,
+    });
+    [own_session, executed.unwrap()]
 }
 
 /// Tells the test that this process got here.

@@ -22,6 +22,7 @@ mod once;
 mod options;
 mod owner;
 mod scribbler;
+mod strays;
 mod wild;
 
 use harness::Case;
@@ -50,6 +51,7 @@ fn tests() -> Vec<Case> {
             deaths::TESTS,
             options::TESTS,
             wild::TESTS,
+            strays::TESTS,
         ];
         for (test, body) in tests.concat() {
             let name = format!("{}::{test}", setting.name());

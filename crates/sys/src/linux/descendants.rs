@@ -1,8 +1,10 @@
-//! Killing everything below a process, from inside a signal handler.
+//! Killing everything below a process, and everybody with a mark, from inside a signal handler.
 //!
 //! Owned by the lifeline. It takes no lock and no memory, calls nothing but system calls, and does
 //! not depend on any state of the C library but `errno`, which it spoils: whoever calls it is about to
 //! end. It never waits and never reaps.
+
+mod marked;
 
 use std::ffi::{c_int, c_long};
 
@@ -13,6 +15,9 @@ const FOUND_MAX: usize = 1024;
 /// The longest path is `/proc/<pid>/task/<tid>/children` with numbers of ten digits.
 const PATH_BYTES: usize = 64;
 
+/// How far up somebody who is left alone is looked for.
+const ANCESTORS_MAX: u32 = 64;
+
 /// Where the length and the name stand in an entry that the kernel gives for a folder.
 const ENTRY_LEN_AT: usize = 16;
 const ENTRY_NAME_AT: usize = 19;
@@ -22,7 +27,7 @@ const ENTRY_NAME_AT: usize = 19;
 pub(crate) struct Descendants {
     found: Found,
     entries: [u8; 4096],
-    text: [u8; 1024],
+    text: [u8; 4096],
 }
 
 /// The variable of those that are left alone, each with all that is below it.
@@ -50,7 +55,7 @@ impl Descendants {
                 },
             },
             entries: [0; 4096],
-            text: [0; 1024],
+            text: [0; 4096],
         }
     }
 
@@ -209,6 +214,22 @@ impl Spared {
         );
         *any |= has;
         has
+    }
+
+    /// Whether the process or one that it descends from was.
+    fn has_above(&mut self, pid: i32, text: &mut [u8]) -> bool {
+        let mut next = pid;
+        for _ in 0..ANCESTORS_MAX {
+            if next < 2 {
+                return false;
+            }
+            if self.has(next) {
+                return true;
+            }
+            let stat = Path::new(b"/proc/").number(next).text(b"/stat");
+            next = parent_in(&stat, text).unwrap_or(0);
+        }
+        false
     }
 }
 
@@ -414,9 +435,14 @@ fn call2(call: c_long, first: c_long, second: c_long) -> c_long {
 /// One system call. Only this file calls it: with numbers, and with addresses of buffers and paths
 /// that live for the call.
 fn call3(call: c_long, first: c_long, second: c_long, third: c_long) -> c_long {
+    call4(call, first, second, third, 0)
+}
+
+/// As [`call3`].
+fn call4(call: c_long, first: c_long, second: c_long, third: c_long, fourth: c_long) -> c_long {
     // SAFETY: see above; the calls of this file read a path with a null at its end, or write no more
     // than the length that is given with the buffer.
-    unsafe { libc::syscall(call, first, second, third) }
+    unsafe { libc::syscall(call, first, second, third, fourth) }
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! The kernel can send a signal when the parent ends. SIGKILL would end this process at once, but
 //! not its children, which would fall to a process that knows nothing of them. So it is a real-time
 //! signal with a handler that kills whatever descends from this process, and then the process. The
-//! README has the steps and the argument. It never returns to the program once the parent is gone.
+//! README has the steps and the argument. Then it looks for those whom workers left that ended together with the parent,
+//! by the mark of the family. It never returns to the program once the parent is gone.
 
 use std::cell::UnsafeCell;
 use std::ffi::c_int;
@@ -11,7 +12,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use super::descendants::Descendants;
-use super::{lineage, process};
+use super::{lineage, mark, process};
 
 /// The signal that tells of the parent's end. Real-time signals begin at 34 with glibc and at 35
 /// with musl, libraries that want one take it from either end, and this one is in the middle.
@@ -29,6 +30,8 @@ const ROUNDS_MAX: u32 = 2000;
 const PAUSE_NS: i64 = 1_000_000;
 
 static EXPECTED_PARENT: AtomicI32 = AtomicI32::new(0);
+/// The process that was tied; a fork of it has the handler too, and knows nothing of its parent.
+static TIED: AtomicI32 = AtomicI32::new(0);
 static BY_SCAN: AtomicBool = AtomicBool::new(false);
 static DYING: AtomicBool = AtomicBool::new(false);
 static GROUND: Ground = Ground(UnsafeCell::new(Descendants::new()));
@@ -44,6 +47,7 @@ unsafe impl Sync for Ground {}
 /// The signal that is used must stay unblocked in at least one thread.
 pub fn arm_lifeline(expected_parent: i32) -> io::Result<()> {
     EXPECTED_PARENT.store(expected_parent, Ordering::Relaxed);
+    TIED.store(process::pid(), Ordering::Relaxed);
     BY_SCAN.store(!lineage::has_children_lists(), Ordering::Relaxed);
     install()?;
     process::set_parent_death_signal(LIFELINE_SIGNAL)?;
@@ -111,15 +115,22 @@ fn end_family(ground: &mut Descendants) -> ! {
         EXPECTED_PARENT.load(Ordering::Relaxed),
     );
     let by_scan = BY_SCAN.load(Ordering::Relaxed);
+    // A mark that was put on somebody else than the parent is that of another family.
+    let family = (TIED.load(Ordering::Relaxed) == own)
+        .then(|| mark::of_founder(own, EXPECTED_PARENT.load(Ordering::Relaxed)))
+        .flatten();
     let mut empty_rounds = 0;
     for round in 0..ROUNDS_MAX {
         // A thread may be amid a fork the first time; it stops before it can begin another.
         if round < 2 {
             ground.signal_other_threads(LIFELINE_SIGNAL);
         }
-        let found = ground.kill_below(own, by_scan);
+        let mut found = ground.kill_below(own, by_scan);
         // Somebody who is left alone is still a child, and no reason to wait.
         let left = reap_all() && !ground.has_spared();
+        if let Some(mark) = family {
+            found |= ground.end_marked(mark, own, LIFELINE_SIGNAL);
+        }
         empty_rounds = if found || left { 0 } else { empty_rounds + 1 };
         if empty_rounds == 2 {
             break;

@@ -11,9 +11,16 @@ use crate::force::{Switch, is_forced};
 pub(crate) struct Stat {
     pub(crate) parent: i32,
     pub(crate) threads: usize,
+    state: u8,
 }
 
 impl Stat {
+    /// Whether the process has ended and at most waits to be waited for. One whose first thread alone has ended looks
+    /// alike, and has others.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.state, b'Z' | b'X') && self.threads < 2
+    }
+
     pub(crate) fn of(pid: &str) -> io::Result<Self> {
         let text = fs::read(format!("/proc/{pid}/stat"))?;
         Self::parse(&text).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
@@ -27,7 +34,8 @@ impl Stat {
         let mut fields = rest.split_ascii_whitespace();
         // After the name: state, parent, and 15 further on the number of threads.
         Some(Self {
-            parent: fields.nth(1)?.parse().ok()?,
+            state: *fields.next()?.as_bytes().first()?,
+            parent: fields.next()?.parse().ok()?,
             threads: fields.nth(15)?.parse().ok()?,
         })
     }
@@ -101,6 +109,9 @@ mod tests {
         let text = b"42 (a) R 7 (b)) S 41 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 9 0 100 1 1";
         let stat = Stat::parse(text).unwrap();
         assert_eq!((stat.parent, stat.threads), (41, 9));
+        assert!(!stat.has_ended());
+        let ended = Stat::parse(b"42 (Z) Z 41 1 1 0 -1 4 1 2 3 4 5 6 7 8 20 0 1 0 100 1 1");
+        assert!(ended.unwrap().has_ended());
     }
 
     #[test]

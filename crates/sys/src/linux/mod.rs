@@ -6,6 +6,7 @@ pub(crate) mod fault_context;
 pub(crate) mod inheritance;
 pub mod lifeline;
 mod lineage;
+pub mod mark;
 pub mod memory;
 pub mod pidfd;
 pub mod process;

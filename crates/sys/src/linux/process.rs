@@ -52,6 +52,11 @@ pub fn children_of(pid: i32) -> io::Result<Vec<i32>> {
     lineage::children_of(&pid.to_string(), pid)
 }
 
+/// The parent of another process now.
+pub fn parent_of(pid: i32) -> io::Result<i32> {
+    Ok(Stat::of(&pid.to_string())?.parent)
+}
+
 /// Whether the kernel lists the children of a process; else all processes are asked for their
 /// parents, which is slower and a little more prone to miss one that is being made.
 pub fn has_children_lists() -> bool {

@@ -6,6 +6,7 @@ pub mod cgroup;
 pub(crate) mod fault_context;
 pub(crate) mod inheritance;
 pub mod lifeline;
+pub mod mark;
 pub mod memory;
 pub mod pidfd;
 pub mod process;

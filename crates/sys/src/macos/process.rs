@@ -51,6 +51,11 @@ pub fn children_of(pid: i32) -> io::Result<Vec<i32>> {
     }
 }
 
+/// Always `ENOTSUP`; only those ask who have found a mark.
+pub fn parent_of(_pid: i32) -> io::Result<i32> {
+    Err(io::Error::from_raw_os_error(libc::ENOTSUP))
+}
+
 /// Always: there is no other way.
 pub fn has_children_lists() -> bool {
     true

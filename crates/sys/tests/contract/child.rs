@@ -30,6 +30,7 @@ extern "C" fn enter() {
         crate::process::role,
         crate::events::role,
         crate::lifeline::role,
+        crate::mark::role,
     ];
     let known = act.into_iter().any(|act| act(&role, &args));
     process::exit_now(if known { 0 } else { 99 });

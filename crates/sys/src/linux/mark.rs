@@ -1,0 +1,118 @@
+//! A mark that a process hands on to all that it will ever start, and that none of them sheds by accident.
+//!
+//! It is the soft limit `RLIMIT_LOCKS`, which no kernel since 2.4.25 looks at: limits are kept by a fork, by an
+//! exec, in another session, with a new parent and with an empty environment. One system call reads that of another
+//! process of the same user. It never marks a process that it is not told to, and kills nobody without the mark.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, pidfd_send_signal, prlimit};
+
+use super::lineage::Stat;
+use super::{pidfd, process};
+use crate::force::{Switch, is_forced};
+
+pub use crate::contract::Mark;
+
+/// Marks a process that has started nothing yet, so that all that it starts will have the mark as well. It takes the
+/// place of one that the process had.
+///
+/// Refused where a filter does not allow it (`EPERM`), or the hard limit was lowered (`EINVAL`).
+pub fn put(pid: i32, mark: Mark) -> io::Result<()> {
+    if is_forced(Switch::NoMark) {
+        return Err(io::Error::from_raw_os_error(libc::EPERM));
+    }
+    let maximum = limit_of(pid)?.rlim_max;
+    let limit = Rlimit {
+        current: Some(mark.raw()),
+        maximum: (maximum != libc::RLIM64_INFINITY).then_some(maximum),
+    };
+    prlimit(Some(pid_of(pid)?), Resource::Locks, limit)?;
+    Ok(())
+}
+
+/// Everybody who has this mark and has not ended, apart from this process. Those of other users are not asked.
+///
+/// One that is being made while it looks may be missing, so who wants all of them asks until nothing changes.
+pub fn bearers(mark: Mark) -> io::Result<Vec<i32>> {
+    let own = process::pid();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|text| text.parse::<i32>().ok());
+        let Some(pid) = number.filter(|pid| *pid != own && bears(*pid, mark)) else {
+            continue;
+        };
+        // What has ended keeps its limits until it is waited for.
+        if Stat::of(&pid.to_string()).is_ok_and(|stat| !stat.has_ended()) {
+            found.push(pid);
+        }
+    }
+    Ok(found)
+}
+
+/// Sends SIGKILL to a process with this mark; whether it was sent. A number that has gone to another process meanwhile
+/// costs that one nothing, unless it has the mark too.
+pub fn kill(pid: i32, mark: Mark) -> io::Result<bool> {
+    let opened = match pidfd::open(pid) {
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(false),
+        opened => opened,
+    };
+    // The descriptor is the process that has the number now. If that one lives when it is signalled, the number was
+    // its own when the mark was read.
+    if !bears(pid, mark) {
+        return Ok(false);
+    }
+    let sent = match opened {
+        Ok(Some(process)) => {
+            pidfd_send_signal(process.as_fd(), Signal::KILL).map_err(io::Error::from)
+        }
+        // Without one, the number would have to be given out again between two system calls.
+        Ok(None) | Err(_) => process::kill(pid, libc::SIGKILL),
+    };
+    match sent {
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),
+        sent => sent.map(|()| true),
+    }
+}
+
+/// Whether a process has this mark. Allowed in a signal handler.
+pub(crate) fn bears(pid: i32, mark: Mark) -> bool {
+    limit_of(pid).is_ok_and(|limit| limit.rlim_cur == mark.raw())
+}
+
+/// The mark of a process that was put on it, or on what it descends from, for `founder`. Allowed in a signal handler.
+pub(crate) fn of_founder(pid: i32, founder: i32) -> Option<Mark> {
+    Mark::read(limit_of(pid).ok()?.rlim_cur, founder)
+}
+
+fn limit_of(pid: i32) -> io::Result<libc::rlimit64> {
+    let mut limit = libc::rlimit64 {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    let nothing = std::ptr::null::<libc::rlimit64>();
+    // SAFETY: nothing is set where the new limit is null, and the place is live and writable for the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_prlimit64,
+            pid,
+            libc::RLIMIT_LOCKS,
+            nothing,
+            &raw mut limit,
+        )
+    };
+    if result == 0 {
+        Ok(limit)
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// A number that means one process; 0 would be this one.
+fn pid_of(pid: i32) -> io::Result<Pid> {
+    let pid = u32::try_from(pid).ok().and_then(|_| Pid::from_raw(pid));
+    pid.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))
+}
