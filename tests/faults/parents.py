@@ -18,7 +18,7 @@ from typing import Any, NoReturn, Self
 
 from loky import ProcessPoolExecutor
 from tests.faults import tasks, values
-from tests.faults.stage import Stage, Witness
+from tests.faults.stage import Stage, Witness, state_of
 
 ROOT = Path(__file__).resolve().parents[2]
 WAYS = (
@@ -27,6 +27,7 @@ WAYS = (
     "is-killed-with-idle-workers",
     "is-killed-while-workers-start",
     "is-killed-and-a-child-of-it-holds-its-descriptors",
+    "is-killed-with-its-zygote-and-one-of-its-busy-workers",
     "is-killed-after-the-thread-that-submitted-has-ended",
 )
 _CHILDREN = 3
@@ -68,12 +69,30 @@ class Program:
 
     def end(self) -> None:
         """Bring the parent to its end."""
+        if "its-zygote" in self._how:
+            self._end_three()
+            return
         if "os-exit" in self._how:
             self._stage.open("exit")
             assert self._process.wait(10) == 3
         else:
             self._process.kill()
             assert self._process.wait(10) == -signal.SIGKILL
+
+    def _end_three(self) -> None:
+        """The zygote has not looked whom a worker left, and nobody is left to do so but the other worker."""
+        worker, _, zygote, *children = self._family
+        self._stage.kill(zygote, signal.SIGSTOP)
+        self._stage.until(lambda: state_of(zygote.pid) == "T")
+        self._stage.kill(worker)
+        assert worker.gone(10)
+        assert not any(child.gone(0) for child in children)
+        orphans = [child for child in children if self._stage.parent_of(child.pid) == zygote.pid]
+        assert len(orphans) == _CHILDREN
+        self._process.kill()
+        assert self._process.wait(10) == -signal.SIGKILL
+        assert not any(child.gone(0) for child in children)
+        self._stage.kill(zygote)
 
     def left_after(self, limit_s: float) -> list[str]:
         """Who of the family still lives after this time, and whether anybody unknown does."""

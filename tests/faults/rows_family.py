@@ -11,11 +11,12 @@ from tests.faults import failures, parents, tasks, values
 from tests.faults.listening import listening
 from tests.faults.refusal import forks_refused
 from tests.faults.rows_deaths import terminated
-from tests.faults.stage import Stage
+from tests.faults.stage import Stage, state_of
 from tests.faults.table import Gives, Others, Raises, Row
 
 IDLE_S = 0.2
 _BOMB_LEN = 5
+_PROMISED_S = 2.0
 
 _WITH_ZYGOTE = terminated("zygote", "the process that starts the workers died", signal=None, exitcode=None)
 _BROKEN_BY_ZYGOTE = Raises(kind=TerminatedWorkerError, report={"cause": "zygote", "started": False})
@@ -38,6 +39,25 @@ def _zygote_took_its_workers_along(stage: Stage) -> None:
     stage.died(stage.zygote, signal.SIGKILL)
     for worker in stage.workers:
         stage.died(worker, signal.SIGKILL)
+
+
+def _kill_zygote_that_has_not_looked(stage: Stage) -> Any:
+    """A worker is killed while the zygote is stopped, so that its children are the zygote's; then that is killed."""
+    future = stage.perform(tasks.have_strays, str(stage.folder))
+    strays = [stage.watch(stage.news("stray")) for _ in range(3)]
+    stage.kill(stage.zygote, signal.SIGSTOP)
+    stage.until(lambda: state_of(stage.zygote.pid) == "T")
+    stage.kill(stage.victim)
+    assert stage.victim.gone(10)
+    assert {stage.parent_of(stray.pid) for stray in strays} == {stage.zygote.pid}
+    stage.kill(stage.zygote)
+    stage.notes["left"] = [stray.pid for stray in strays if not stray.gone(_PROMISED_S)]
+    return future
+
+
+def _strays_are_gone(stage: Stage) -> None:
+    _zygote_took_its_workers_along(stage)
+    assert stage.notes["left"] == []
 
 
 def _let_workers_retire(stage: Stage) -> None:
@@ -195,7 +215,7 @@ def _end_parent(how: str) -> Any:
     def provoke(stage: Stage) -> None:
         with parents.Program(stage, how) as program:
             program.end()
-            stage.notes["left"] = program.left_after(2.0)
+            stage.notes["left"] = program.left_after(_PROMISED_S)
 
     return provoke
 
@@ -225,6 +245,13 @@ ZYGOTES = [
         provoke=_kill_busy_zygote,
         gets=_WITH_ZYGOTE,
         proof=_zygote_took_its_workers_along,
+    ),
+    Row(
+        name="the-zygote-is-killed-before-it-looks-whom-a-worker-left",
+        failure=failures.ZYGOTE,
+        provoke=_kill_zygote_that_has_not_looked,
+        gets=_WITH_ZYGOTE,
+        proof=_strays_are_gone,
     ),
     Row(
         name="a-task-kills-its-parent-process",

@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -72,6 +73,18 @@ def kill_parent() -> NoReturn:
 def wait_for_ever() -> NoReturn:
     while True:
         signal.pause()
+
+
+def have_strays(folder: str) -> NoReturn:
+    """Start three that are easily lost: all in sessions of their own, one of them without an environment."""
+    for options in ({}, {"env": {}}):
+        child = subprocess.Popen(["/bin/sleep", "60"], start_new_session=True, **options)  # type: ignore[call-overload]
+        tell(folder, "stray", child.pid)
+    if os.fork() == 0:
+        os.setsid()
+        tell(folder, "stray")
+        signal.alarm(60)
+    wait_for_ever()
 
 
 def own_sockets() -> list[int]:
