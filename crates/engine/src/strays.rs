@@ -16,6 +16,9 @@ use loky_sys::{clock, process};
 /// The pause between two looks: who is killed needs a moment to end.
 const LOOK_INTERVAL_NS: u64 = 2_000_000;
 
+/// The pause where nothing could be seen, for lack of a descriptor.
+const BLIND_INTERVAL_NS: u64 = 20_000_000;
+
 /// How often a search looks at the most, which takes two seconds or more. Whoever is still there has been killed and
 /// waits in the kernel, or makes others faster than they can be killed.
 const LOOKS_MAX: u32 = 1000;
@@ -62,7 +65,7 @@ impl Strays {
             looks: 0,
             empty_looks: 0,
         });
-        self.look(clock::monotonic_ns());
+        self.look(clock::monotonic_ns(), false);
     }
 
     /// When to look again.
@@ -73,7 +76,7 @@ impl Strays {
     /// Looks, where it is time for that.
     pub(crate) fn look_on_time(&mut self, now_ns: u64) {
         if self.look_at_ns.is_some_and(|at_ns| at_ns <= now_ns) {
-            self.look(now_ns);
+            self.look(now_ns, false);
         }
     }
 
@@ -83,26 +86,44 @@ impl Strays {
             let pause_ns = at_ns.saturating_sub(clock::monotonic_ns());
             // An interruption makes the next look an early one.
             drop(poll(&mut [], Some(pause_ns)));
-            self.look(clock::monotonic_ns());
+            self.look(clock::monotonic_ns(), true);
         }
     }
 
-    fn look(&mut self, now_ns: u64) {
-        self.searches.retain_mut(|search| !search.look());
-        let more = !self.searches.is_empty();
-        self.look_at_ns = more.then(|| now_ns.saturating_add(LOOK_INTERVAL_NS));
+    /// One look for each search. Who waits for the end cannot wait for descriptors for ever, so that looks in vain
+    /// count then as well.
+    fn look(&mut self, now_ns: u64, is_waited_for: bool) {
+        let mut pause_ns = None;
+        self.searches.retain_mut(|search| {
+            let found = search.kill_all();
+            let blind = found.is_err();
+            search.note(found.ok(), is_waited_for);
+            if search.is_over() {
+                return false;
+            }
+            let own_ns = if blind {
+                BLIND_INTERVAL_NS
+            } else {
+                LOOK_INTERVAL_NS
+            };
+            pause_ns = Some(pause_ns.map_or(own_ns, |other: u64| other.min(own_ns)));
+            true
+        });
+        self.look_at_ns = pause_ns.map(|pause_ns| now_ns.saturating_add(pause_ns));
     }
 }
 
 impl Search {
-    /// Kills all that there are; whether the search is over.
-    fn look(&mut self) -> bool {
-        self.looks += 1;
-        match self.kill_all() {
-            Ok(0) => self.empty_looks += 1,
-            // Without a list (the table of descriptors is full) nothing is known.
-            Ok(_) | Err(_) => self.empty_looks = 0,
-        }
+    /// Notes how many a look has found; `None` if it could see nothing, because the table of descriptors is full.
+    fn note(&mut self, found: Option<usize>, blind_counts: bool) {
+        self.looks += u32::from(found.is_some() || blind_counts);
+        self.empty_looks = match found {
+            Some(0) => self.empty_looks + 1,
+            Some(_) | None => 0,
+        };
+    }
+
+    fn is_over(&self) -> bool {
         self.empty_looks >= EMPTY_LOOKS || self.looks >= LOOKS_MAX
     }
 
@@ -129,5 +150,54 @@ impl Search {
             next = process::parent_of(next).unwrap_or(0);
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn search() -> Search {
+        Search {
+            mark: Mark::new(1, 1),
+            let_live: String::new(),
+            looks: 0,
+            empty_looks: 0,
+        }
+    }
+
+    #[test]
+    fn a_search_is_over_when_nobody_was_found_twice_in_a_row() {
+        let mut search = search();
+        for found in [Some(0), Some(1), Some(0), None, Some(0)] {
+            search.note(found, false);
+            assert!(!search.is_over());
+        }
+        search.note(Some(0), false);
+        assert!(search.is_over());
+    }
+
+    #[test]
+    fn somebody_who_cannot_be_ended_does_not_keep_it_going_for_ever() {
+        let mut search = search();
+        for _ in 1..LOOKS_MAX {
+            search.note(Some(1), false);
+        }
+        assert!(!search.is_over());
+        search.note(Some(1), false);
+        assert!(search.is_over());
+    }
+
+    #[test]
+    fn without_descriptors_it_goes_on_unless_somebody_waits_for_it() {
+        let mut search = search();
+        for _ in 0..2 * LOOKS_MAX {
+            search.note(None, false);
+        }
+        assert!(!search.is_over());
+        for _ in 0..LOOKS_MAX {
+            search.note(None, true);
+        }
+        assert!(search.is_over());
     }
 }

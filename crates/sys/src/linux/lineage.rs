@@ -96,7 +96,7 @@ fn children_by_scan(parent: i32) -> io::Result<Vec<i32>> {
 }
 
 /// `/proc` tells the end of a process as a missing file or, once it was opened, as `ESRCH`.
-fn is_gone(error: &io::Error) -> bool {
+pub(crate) fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH))
 }
 

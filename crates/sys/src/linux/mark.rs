@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, pidfd_send_signal, prlimit};
 
-use super::lineage::Stat;
+use super::lineage::{Stat, is_gone};
 use super::{pidfd, process};
 use crate::force::{Switch, is_forced};
 
@@ -35,7 +35,8 @@ pub fn put(pid: i32, mark: Mark) -> io::Result<()> {
 
 /// Everybody who has this mark and has not ended, apart from this process. Those of other users are not asked.
 ///
-/// One that is being made while it looks may be missing, so who wants all of them asks until nothing changes.
+/// One that is being made while it looks may be missing, so who wants all of them asks until nothing changes. It takes
+/// two descriptors for a moment.
 pub fn bearers(mark: Mark) -> io::Result<Vec<i32>> {
     let own = process::pid();
     let mut found = Vec::new();
@@ -45,9 +46,12 @@ pub fn bearers(mark: Mark) -> io::Result<Vec<i32>> {
         let Some(pid) = number.filter(|pid| *pid != own && bears(*pid, mark)) else {
             continue;
         };
-        // What has ended keeps its limits until it is waited for.
-        if Stat::of(&pid.to_string()).is_ok_and(|stat| !stat.has_ended()) {
-            found.push(pid);
+        match Stat::of(&pid.to_string()) {
+            // What has ended keeps its limits until it is waited for.
+            Ok(stat) if stat.has_ended() => {}
+            Ok(_) => found.push(pid),
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(found)
