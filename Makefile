@@ -10,7 +10,8 @@
 #   make bench-rust       the Rust front against its peers; renews its table in docs/performance.md
 #   make soak SOAK_S=…    steady use of one pool, an hour unless told otherwise; fails if anything grows
 #   make sim STEPS=…      the simulator for as long as one likes; SEED=… replays one run
-#   make chaos TASKS=…    a campaign of random wishes, kills and shortages on so many tasks; SEED=… replays it
+#   make chaos TASKS=…    a campaign of random wishes, kills and shortages on so many tasks; SEED=… replays it,
+#                         MODE=break or recover has all pools so
 #   make chaos-peers      the part of it that other pools can do, with them; renews docs/reliability.md
 #   make fuzz INPUTS=…    the frame decoder on so many random and mutated inputs
 #
@@ -81,7 +82,7 @@ bench-rust: build
 
 chaos: build
 	$(BIN)/python -m tests.chaos.campaign --tasks $(TASKS) --seed $(or $(SEED),1) \
-		$(if $(RESULTS),--results $(RESULTS))
+		$(if $(MODE),--mode $(MODE)) $(if $(RESULTS),--results $(RESULTS))
 
 chaos-peers: build
 	ci/chaos-peers $(BIN)/python --tasks $(PEER_TASKS) --seed $(or $(SEED),1)

@@ -39,7 +39,8 @@ def limits() -> "Limits":
     found: Limits = {}
     if _resource is not None:
         for name in dir(_resource):
-            if name.startswith("RLIMIT_"):
+            # That one is the mark of the family, by which the owner finds it.
+            if name.startswith("RLIMIT_") and name != "RLIMIT_LOCKS":
                 number = getattr(_resource, name)
                 try:
                     found[number] = _resource.getrlimit(number)

@@ -42,7 +42,7 @@ def _zygote_took_its_workers_along(stage: Stage) -> None:
 
 
 def _kill_zygote_that_has_not_looked(stage: Stage) -> Any:
-    """A worker is killed while the zygote is stopped, so that its children are the zygote's; then that is killed."""
+    """Kill a worker while the zygote is stopped, so that its children are the zygote's; then kill that."""
     future = stage.perform(tasks.have_strays, str(stage.folder))
     strays = [stage.watch(stage.news("stray")) for _ in range(3)]
     stage.kill(stage.zygote, signal.SIGSTOP)
