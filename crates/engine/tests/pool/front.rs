@@ -142,6 +142,7 @@ fn run(worker: &mut Worker, task: &TaskIn) {
             let pids = strays().map(|pid| pid.to_string()).join(" ");
             reply(worker, task, false, pids.as_bytes(), &[]);
         }
+        "spare" => reply(worker, task, false, spare().to_string().as_bytes(), &[]),
         "babble" => {
             babble();
             park();
@@ -226,6 +227,19 @@ fn strays() -> [i32; 2] {
         null_stdin: true,
     });
     [own_session, executed.unwrap()]
+}
+
+/// A child that is meant to live on, with one below it that has no environment.
+fn spare() -> i32 {
+    let let_live = loky_sys::lifeline::LET_LIVE_VARIABLE;
+    let executed = spawn(&Spawn {
+        program: std::path::Path::new("/bin/sh"),
+        args: &["-c".into(), "/usr/bin/env -i /bin/sleep 60; :".into()],
+        env: Some(&[(let_live.into(), process::parent_pid().to_string().into())]),
+        keep: &[],
+        null_stdin: true,
+    });
+    executed.unwrap()
 }
 
 /// Tells the test that this process got here.

@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = &[
         "strays_end_with_the_zygote_of_a_pool_that_breaks",
         strays_end_with_the_zygote_of_a_pool_that_breaks,
     ),
+    ("whom_a_task_lets_live_lives", whom_a_task_lets_live_lives),
     (
         "strays_end_with_a_zygote_that_dies_at_shutdown",
         strays_end_with_a_zygote_that_dies_at_shutdown,
@@ -131,4 +132,40 @@ fn strays_end_with_a_zygote_that_dies_at_shutdown(setting: Setting) {
         assert!(is_over(stray, 0), "a stray outlives the pool");
     }
     owner.shut_down(ShutdownMode::Kill);
+}
+
+/// And what is below him, whatever became of its environment.
+fn whom_a_task_lets_live_lives(setting: Setting) {
+    let mut owner = Owner::new(setting, 1);
+    let task = owner.submit("spare");
+    let spared: i32 = owner.value(task).parse().unwrap();
+    let below = loop {
+        // The shell has it at once; it is another program a moment later.
+        let children = process::children_of(spared).unwrap();
+        let asleep = |pid: &i32| !process::was_given(*pid, &variable());
+        if let Some(child) = children.into_iter().find(asleep) {
+            break child;
+        }
+        std::thread::yield_now();
+    };
+    let mut strays = Strays::leave(&mut owner);
+    let living = [spared, below].map(|pid| watch(&pid.to_string()));
+    strays.kill_zygote();
+    strays.expect_gone();
+    // The pool's end waits for the last look.
+    owner.shut_down(ShutdownMode::Kill);
+    for process in &living {
+        assert!(!is_over(process, 0), "whom a task lets live is dead");
+    }
+    for pid in [spared, below] {
+        process::kill(pid, signal::SIGKILL).unwrap();
+    }
+}
+
+fn variable() -> String {
+    format!(
+        "{}={}",
+        loky_sys::lifeline::LET_LIVE_VARIABLE,
+        Owner::zygote_pid()
+    )
 }
