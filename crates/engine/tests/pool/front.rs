@@ -138,10 +138,7 @@ fn run(worker: &mut Worker, task: &TaskIn) {
             or_exit(worker.leaving(LeaveReason::MemoryGrowth));
             process::exit_now(0);
         }
-        "strays" => {
-            let pids = strays().map(|pid| pid.to_string()).join(" ");
-            reply(worker, task, false, pids.as_bytes(), &[]);
-        }
+        "strays" => reply(worker, task, false, strays().as_bytes(), &[]),
         "spare" => reply(worker, task, false, spare().to_string().as_bytes(), &[]),
         "babble" => {
             babble();
@@ -206,7 +203,7 @@ fn reply(worker: &mut Worker, task: &TaskIn, raised: bool, stream: &[u8], buffer
 
 /// Two children that nobody waits for: one in a session of its own, and one that was executed without an environment.
 /// They end after a minute at the latest.
-fn strays() -> [i32; 2] {
+fn strays() -> String {
     // SAFETY: the worker has one thread.
     let own_session = match unsafe { fork() }.unwrap() {
         Fork::Child => {
@@ -226,7 +223,7 @@ fn strays() -> [i32; 2] {
         keep: &[],
         null_stdin: true,
     });
-    [own_session, executed.unwrap()]
+    format!("{own_session} {}", executed.unwrap())
 }
 
 /// A child that is meant to live on, with one below it that has no environment.
