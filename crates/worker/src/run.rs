@@ -13,7 +13,7 @@ use loky_sys::{clock, descriptor, faults, lifeline, memory, process, signal};
 use loky_wire::ledger::LAST_WORDS_AT;
 use loky_wire::{
     DONE_RAISED, DONE_RETRY, DoneBody, Header, Kind, LeaveReason, PayloadRef, Role, SegmentRef,
-    Ticket, WireError, encode, encode_body,
+    Ticket, ToWorker, WireError, encode, encode_body,
 };
 
 use crate::channel::{Channel, Filled, Incoming, Written};
@@ -262,29 +262,15 @@ impl Worker {
     fn sort(&mut self) -> Result<(), WorkerError> {
         while let Some(incoming) = self.channel.frame()? {
             let header = incoming.frame.header;
-            match header.kind {
-                Kind::Task => self.queue.push_back(Queued::Task(incoming)),
-                Kind::Leave => self.queue.push_back(Queued::Leave),
-                Kind::Forget => self.queue.push_back(Queued::Forget(incoming.frame.body)),
-                Kind::SegmentFreed => self.results.freed(header.aux)?,
-                kind @ (Kind::Bell
-                | Kind::Ready
-                | Kind::Done
-                | Kind::InitializerFailed
-                | Kind::Leaving
-                | Kind::Revoked
-                | Kind::Spawn
-                | Kind::Kill
-                | Kind::Stop
-                | Kind::Preload
-                | Kind::Hello
-                | Kind::Spawned
-                | Kind::SpawnFailed
-                | Kind::Exited
-                | Kind::Unfit
-                | Kind::Signalled) => {
+            match ToWorker::of(header.kind) {
+                Some(ToWorker::Task) => self.queue.push_back(Queued::Task(incoming)),
+                Some(ToWorker::Leave) => self.queue.push_back(Queued::Leave),
+                Some(ToWorker::Forget) => self.queue.push_back(Queued::Forget(incoming.frame.body)),
+                Some(ToWorker::SegmentFreed) => self.results.freed(header.aux)?,
+                // The channel has heard the bell.
+                Some(ToWorker::Bell) | None => {
                     return Err(WorkerError::Protocol {
-                        kind,
+                        kind: header.kind,
                         what: "no business with a worker",
                     });
                 }
