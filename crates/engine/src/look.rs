@@ -5,9 +5,11 @@
 //! task needs, nor while others want the processor, and nobody has to: the loop brings every answer.
 
 use std::hint::spin_loop;
+use std::thread::yield_now;
 
 use loky_core::ids::{TaskId, WorkerId};
-use loky_sys::{clock, process};
+use loky_shm::{Spin, Step};
+use loky_sys::clock;
 
 use crate::pool::{Pool, Shared, ring};
 use crate::rings::{FRAMES_MAX, Tail};
@@ -16,8 +18,9 @@ use crate::state::State;
 /// The longest look.
 const LOOK_MAX_NS: u64 = 50_000;
 
-/// A task that ran longer than this teaches that answers do not come at once.
-const RUN_MAX_NS: u64 = 20_000;
+/// A task that ran longer than this teaches that answers do not come at once. The three wake-ups that a
+/// look saves cost about as much processor time.
+const RUN_MAX_NS: u64 = 40_000;
 
 /// With more unfinished tasks than this the loop has enough to do to be awake anyway.
 const UNFINISHED_MAX: usize = 4;
@@ -29,6 +32,7 @@ const LOOKS: u32 = 32;
 struct Look {
     worker: WorkerId,
     tail: Tail,
+    spin: Spin,
 }
 
 impl State {
@@ -37,13 +41,13 @@ impl State {
         self.tasks.len() <= UNFINISHED_MAX
             && self.processors > 1
             && self.run_ns_last <= RUN_MAX_NS
-            && self.looks.budget_ns(LOOK_MAX_NS) > 0
+            && self.looks.is_ready()
     }
 
-    /// Begins to look for the answer of a task, where that is likely to pay. A worker that had to be
-    /// woken for it may well be waiting for the very processor on which this thread would look.
+    /// Begins to look for the answer of a task, where that is likely to pay and takes no processor from a
+    /// worker that is busy. One that had to be woken for the task may not get ready in so short a time.
     fn begin_look(&mut self, task: TaskId) -> Option<Look> {
-        if !self.may_look() {
+        if !self.may_look() || !self.has_processor_left() {
             return None;
         }
         let worker = self.tasks.get(&task)?.placement?.worker;
@@ -55,6 +59,7 @@ impl State {
         let look = Look {
             worker,
             tail: outlet.tail(),
+            spin: self.looks.begin(clock::monotonic_ns(), LOOK_MAX_NS)?,
         };
         channel.intake.inlet.as_mut()?.disarm();
         self.lookers += 1;
@@ -89,7 +94,6 @@ impl Pool {
             shared,
             look,
             found: false,
-            preemptions: process::preemptions(),
         })
     }
 }
@@ -99,7 +103,6 @@ pub struct PendingLook<'a> {
     shared: &'a Shared,
     look: Look,
     found: bool,
-    preemptions: u64,
 }
 
 impl PendingLook<'_> {
@@ -115,13 +118,10 @@ impl PendingLook<'_> {
 
 impl Drop for PendingLook<'_> {
     fn drop(&mut self) {
-        let disturbed = process::preemptions() != self.preemptions;
+        let now_ns = clock::monotonic_ns();
+        let spin = self.look.spin.clone();
         let mut state = self.shared.lock();
-        if disturbed {
-            state.looks.disturbed();
-        } else if !self.found {
-            state.looks.in_vain();
-        }
+        state.looks.end(spin, now_ns, self.found);
         let wake = if state.end_look() {
             None
         } else {
@@ -133,11 +133,19 @@ impl Drop for PendingLook<'_> {
 }
 
 impl Look {
-    fn until_found<T>(&self, shared: &Shared, claim: &mut impl FnMut() -> Option<T>) -> Option<T> {
-        let begun_ns = clock::monotonic_ns();
+    fn until_found<T>(
+        &mut self,
+        shared: &Shared,
+        claim: &mut impl FnMut() -> Option<T>,
+    ) -> Option<T> {
         // What was committed before the look is found as well.
         let mut seen = None;
         loop {
+            match self.spin.step(clock::monotonic_ns()) {
+                Step::Look => {}
+                Step::Yield => yield_now(),
+                Step::Stop => return None,
+            }
             for _ in 0..LOOKS {
                 let now = Some(self.tail.read());
                 if now != seen {
@@ -148,9 +156,6 @@ impl Look {
                     }
                 }
                 spin_loop();
-            }
-            if clock::monotonic_ns().saturating_sub(begun_ns) > LOOK_MAX_NS {
-                return None;
             }
         }
     }

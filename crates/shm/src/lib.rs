@@ -15,6 +15,7 @@ mod primitive;
 mod region;
 mod ring;
 mod segment;
+mod spin;
 mod words;
 
 pub use error::ShmError;
@@ -25,6 +26,7 @@ pub use pool::{SegmentPool, Taken};
 pub use region::{HeapRegion, Region};
 pub use ring::{RingReader, RingWriter};
 pub use segment::{Holder, PAGE_LEN, size_for};
+pub use spin::{Spin, Step};
 #[cfg(loom)]
 pub use words::ModelWords;
 pub use words::Words;
