@@ -30,9 +30,12 @@ const LOOKS: u32 = 32;
 
 /// A look that has begun.
 struct Look {
+    task: TaskId,
     worker: WorkerId,
     tail: Tail,
     spin: Spin,
+    /// The task is over.
+    over: bool,
 }
 
 impl State {
@@ -57,9 +60,11 @@ impl State {
             return None;
         }
         let look = Look {
+            task,
             worker,
             tail: outlet.tail(),
             spin: self.looks.begin(clock::monotonic_ns(), LOOK_MAX_NS)?,
+            over: false,
         };
         channel.intake.inlet.as_mut()?.disarm();
         self.lookers += 1;
@@ -90,11 +95,7 @@ impl Pool {
         }
         let shared = self.shared();
         let look = shared.try_lock()?.begin_look(task)?;
-        Some(PendingLook {
-            shared,
-            look,
-            found: false,
-        })
+        Some(PendingLook { shared, look })
     }
 }
 
@@ -102,7 +103,6 @@ impl Pool {
 pub struct PendingLook<'a> {
     shared: &'a Shared,
     look: Look,
-    found: bool,
 }
 
 impl PendingLook<'_> {
@@ -110,9 +110,7 @@ impl PendingLook<'_> {
     /// whether what has been delivered is the end of the task; it must not wait and must not call the
     /// pool. `None` where it was not found: it will be delivered as any other.
     pub fn look<T>(mut self, mut claim: impl FnMut() -> Option<T>) -> Option<T> {
-        let found = self.look.until_found(self.shared, &mut claim);
-        self.found = found.is_some();
-        found
+        self.look.until_found(self.shared, &mut claim)
     }
 }
 
@@ -121,7 +119,7 @@ impl Drop for PendingLook<'_> {
         let now_ns = clock::monotonic_ns();
         let spin = self.look.spin.clone();
         let mut state = self.shared.lock();
-        state.looks.end(spin, now_ns, self.found);
+        state.looks.end(spin, now_ns, self.look.over);
         let wake = if state.end_look() {
             None
         } else {
@@ -143,7 +141,13 @@ impl Look {
         loop {
             match self.spin.step(clock::monotonic_ns()) {
                 Step::Look => {}
-                Step::Yield => yield_now(),
+                Step::Yield => {
+                    yield_now();
+                    let found = self.delivered(shared, claim);
+                    if self.over {
+                        return found;
+                    }
+                }
                 Step::Stop => return None,
             }
             for _ in 0..LOOKS {
@@ -152,12 +156,24 @@ impl Look {
                     seen = now;
                     let found = take(shared, self.worker, claim);
                     if found.is_some() {
+                        self.over = true;
                         return found;
                     }
                 }
                 spin_loop();
             }
         }
+    }
+
+    /// What the loop has found meanwhile: an answer that is long, or has buffers, comes by the socket.
+    fn delivered<T>(
+        &mut self,
+        shared: &Shared,
+        claim: &mut impl FnMut() -> Option<T>,
+    ) -> Option<T> {
+        let state = shared.try_lock()?;
+        self.over = !state.tasks.contains_key(&self.task);
+        if self.over { claim() } else { None }
     }
 }
 
