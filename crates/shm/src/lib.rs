@@ -15,6 +15,7 @@ mod pool;
 mod primitive;
 mod ring;
 mod segment;
+mod spin;
 mod words;
 
 pub use error::ShmError;
@@ -24,6 +25,7 @@ pub use patience::Patience;
 pub use pool::{SegmentPool, Taken};
 pub use ring::{RingReader, RingWriter};
 pub use segment::{Holder, PAGE_LEN, size_for};
+pub use spin::{Spin, Step};
 #[cfg(not(loom))]
 pub use words::AtomicWords;
 #[cfg(loom)]
