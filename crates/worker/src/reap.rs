@@ -81,9 +81,18 @@ impl Family {
         Ok(())
     }
 
+    /// Makes a memory cgroup for a worker that is about to be made, where that is wanted.
+    pub(crate) fn make_group(&mut self, worker: u64) -> Option<OwnedFd> {
+        self.groups.make(worker)
+    }
+
+    /// A worker could not be made.
+    pub(crate) fn forget_group(&mut self, worker: u64) {
+        self.groups.dismiss(worker);
+    }
+
     /// A child of this process is this worker.
     pub(crate) fn add_worker(&mut self, worker: u64, pid: i32) {
-        self.groups.take_in(worker, pid);
         self.workers.insert(
             pid,
             Member {

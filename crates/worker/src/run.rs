@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use loky_sys::poll::{Interest, poll};
-use loky_sys::{clock, descriptor, faults, lifeline, memory, process, signal};
+use loky_sys::{cgroup, clock, descriptor, faults, lifeline, memory, process, signal};
 use loky_wire::ledger::LAST_WORDS_AT;
 use loky_wire::{
     DONE_RAISED, DONE_RETRY, DoneBody, Header, Kind, LeaveReason, PayloadRef, Role, SegmentRef,
@@ -94,6 +94,10 @@ impl Worker {
     pub fn begin(mut seed: Seed) -> Result<Self, WorkerError> {
         lifeline::arm_lifeline(seed.zygote_pid)
             .map_err(WorkerError::begin("tie its life to the zygote's"))?;
+        if let Some(door) = seed.door.take() {
+            // Where it cannot be entered the limit is kept by looking, as everywhere.
+            drop(cgroup::enter(door));
+        }
         process::set_child_subreaper().map_err(WorkerError::begin("become a subreaper"))?;
         // Blocked in a worker that was executed, ignored in every one.
         signal::unblock(signal::SIGINT);

@@ -246,7 +246,7 @@ impl Zygote {
 
     fn spawn(&mut self, incoming: Incoming) -> Result<Option<Order>, WorkerError> {
         let header = incoming.frame.header;
-        let (seed, environment) = match SpawnOrder::read(incoming, process::pid())? {
+        let (mut seed, environment) = match SpawnOrder::read(incoming, process::pid())? {
             SpawnOrder::Seed(seed, environment) => (seed, environment),
             SpawnOrder::DescriptorsLost => {
                 self.spawn_failed(header.task, errno::EMFILE)?;
@@ -257,6 +257,7 @@ impl Zygote {
             self.spawn_refused(seed.worker, &error)?;
             return Ok(None);
         }
+        seed.door = self.family.make_group(seed.worker);
         if header.flags & SPAWN_EXEC != 0 {
             self.execute(&seed, &environment)?;
             return Ok(None);
@@ -300,6 +301,7 @@ impl Zygote {
     }
 
     fn spawn_failed(&mut self, worker: u64, errno: i32) -> Result<(), WorkerError> {
+        self.family.forget_group(worker);
         self.say(
             &Header::for_worker(Kind::SpawnFailed, worker, errno.cast_unsigned()),
             &[],
