@@ -35,7 +35,7 @@ fn play_zygote(role: ZygoteRole) -> Result<i32, WorkerError> {
     let options = ZygoteOptions {
         parent_pid: role.parent_pid,
         exec: Some(role.template),
-        groups: None,
+        groups: role.groups,
     };
     let mut zygote = Zygote::adopt_inherited(role.control, options)?;
     let mut prepared = None;
