@@ -1,4 +1,6 @@
-//! What the machine itself takes: threads, sockets and processes, without a library between.
+//! What the machine itself takes: memory, threads, sockets and processes, without a library between.
+
+mod memory;
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -6,6 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+
+pub use memory::{Pair, Wait};
 
 const ECHO: &str = "machine-echo";
 const EXIT: &str = "machine-exit";
@@ -23,6 +27,10 @@ pub fn init() {
             std::process::exit(0);
         }
         Some(EXIT) => std::process::exit(0),
+        Some(memory::ROLE) => {
+            memory::play(&std::env::args().nth(2).unwrap());
+            std::process::exit(0);
+        }
         _ => {}
     }
 }
@@ -70,7 +78,7 @@ impl Drop for Echo {
     }
 }
 
-/// Threads that wait for orders, each a channel in shared memory with a wake-up.
+/// Threads that wait for orders.
 pub struct Threads {
     orders: Vec<Sender<u64>>,
     answers: Receiver<u64>,
@@ -98,10 +106,6 @@ impl Threads {
             answers,
             threads,
         }
-    }
-
-    pub fn round_trip(&mut self) {
-        self.many(1);
     }
 
     pub fn many(&mut self, count: u64) {
