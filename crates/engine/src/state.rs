@@ -24,6 +24,7 @@ use crate::config::PoolConfig;
 use crate::evidence::Witness;
 use crate::front::{Delivery, Front, TaskEnd};
 use crate::launcher::{LauncherProcess, Setup};
+use crate::numbers::ByNumber;
 use crate::parts::{Placed, StreamPiece, TaskBuffer};
 use crate::report::{Breakage, CrashReport};
 use crate::segments::TaskSegments;
@@ -141,9 +142,9 @@ pub(crate) struct State {
     pub(crate) core: Core,
     pub(crate) events: VecDeque<Event>,
     pub(crate) effects: Vec<Effect>,
-    pub(crate) tasks: HashMap<TaskId, TaskEntry>,
+    pub(crate) tasks: ByNumber<TaskId, TaskEntry>,
     pub(crate) task_last: u64,
-    pub(crate) channels: HashMap<WorkerId, Channel>,
+    pub(crate) channels: ByNumber<WorkerId, Channel>,
     pub(crate) dirty: Vec<WorkerId>,
     pub(crate) launcher: Option<LauncherProcess>,
     pub(crate) setup: SetupDesk,
@@ -197,9 +198,9 @@ impl State {
             core,
             events: VecDeque::new(),
             effects: Vec::new(),
-            tasks: HashMap::new(),
+            tasks: ByNumber::default(),
             task_last: 0,
-            channels: HashMap::new(),
+            channels: ByNumber::default(),
             dirty: Vec::new(),
             launcher: None,
             setup: SetupDesk::default(),

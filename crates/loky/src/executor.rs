@@ -416,6 +416,7 @@ fn run_errands(pool: &Weak<Inner>, errands: &Receiver<Errand>, on_slow: Option<&
                     inner.answer_setup();
                 }
             }
+            Errand::LetGo(buffers) => drop(buffers),
             Errand::End => return,
         }
     }
