@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use loky_sys::poll::{Interest, poll};
-use loky_sys::{cgroup, clock, descriptor, faults, lifeline, memory, process, signal};
+use loky_sys::{cgroup, clock, descriptor, faults, fork, lifeline, memory, process, signal};
 use loky_wire::ledger::LAST_WORDS_AT;
 use loky_wire::{
     DONE_RAISED, DONE_RETRY, DoneBody, Header, Kind, LeaveReason, PayloadRef, Role, SegmentRef,
@@ -86,12 +86,15 @@ pub struct Worker {
     outbox: Vec<u8>,
     leaving: bool,
     parent_gone: bool,
+    /// Which fork it lives in.
+    generation: u64,
 }
 
 impl Worker {
     /// Takes up the part of a worker: dies with the zygote from here on, keeps its own orphans
     /// below itself. Interrupts are still ignored: the front takes them when it can.
     pub fn begin(mut seed: Seed) -> Result<Self, WorkerError> {
+        fork::watch_forks();
         lifeline::arm_lifeline(seed.zygote_pid)
             .map_err(WorkerError::begin("tie its life to the zygote's"))?;
         if let Some(door) = seed.door.take() {
@@ -135,6 +138,7 @@ impl Worker {
             outbox: Vec::new(),
             leaving: false,
             parent_gone: false,
+            generation: fork::fork_generation(),
         })
     }
 
@@ -146,6 +150,12 @@ impl Worker {
     /// The worker's place in the pool.
     pub fn index(&self) -> u32 {
         self.index
+    }
+
+    /// Whether this process is a fork of the worker, made by a task by the C library: it must not answer. No
+    /// system call is made for it.
+    pub fn is_copy(&self) -> bool {
+        fork::fork_generation() != self.generation
     }
 
     /// What the front needs to set itself up.
