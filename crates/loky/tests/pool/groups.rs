@@ -155,10 +155,10 @@ fn variable(setting: Setting) {
         .stderr(Stdio::inherit())
         .output()
         .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
     assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{text}"
+        output.status.success() && printed.contains("1 passed"),
+        "{printed}"
     );
 }
 

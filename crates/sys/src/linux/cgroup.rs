@@ -188,7 +188,7 @@ impl MemoryGroup {
         let file = fs::OpenOptions::new()
             .write(true)
             .open(self.folder.join("cgroup.procs"))?;
-        Ok(above_streams(file.into())?)
+        above_streams(file.into())
     }
 
     /// Removes it. `EBUSY`: it still has processes.
