@@ -213,7 +213,7 @@ mod tests {
     struct Bytes(Vec<u8>, Arc<AtomicBool>);
 
     impl Bytes {
-        fn new(len: usize) -> (Box<dyn Buffer>, Arc<AtomicBool>) {
+        fn watched(len: usize) -> (Box<dyn Buffer>, Arc<AtomicBool>) {
             let is_there = Arc::new(AtomicBool::new(true));
             (
                 Box::new(Self(vec![0; len], Arc::clone(&is_there))),
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn much_memory_is_let_go_of_as_an_errand_once_all_has_been_written() {
         let (courier, errands) = Courier::new();
-        let (buffer, is_there) = Bytes::new(LET_GO_MIN);
+        let (buffer, is_there) = Bytes::watched(LET_GO_MIN);
         courier.deliver(Delivery::Discarded(vec![buffer]));
         assert!(errands.try_recv().is_err());
         courier.settle();
@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn little_memory_is_let_go_of_at_once() {
         let (courier, errands) = Courier::new();
-        let (buffer, is_there) = Bytes::new(LET_GO_MIN - 1);
+        let (buffer, is_there) = Bytes::watched(LET_GO_MIN - 1);
         courier.deliver(Delivery::Discarded(vec![buffer]));
         assert!(!is_there.load(Ordering::Relaxed));
         courier.settle();
