@@ -39,8 +39,9 @@ const FIRST_EXTRA: RawFd = FIRST_DESCRIPTOR + 4;
 /// stack, door.
 const FIXED_WORDS: usize = 9;
 
-/// In the place of the door's number where the worker has no memory cgroup of its own.
-const NO_DOOR: i64 = -1;
+/// In the place of the door's number where the worker has no memory cgroup of its own: that of a standard
+/// stream. A word that begins with a dash would be an option to some programs.
+const NO_DOOR: i64 = 0;
 
 impl ExecTemplate {
     /// Executes the worker of `seed` and returns its process id. An encoded environment that is not
