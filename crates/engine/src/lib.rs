@@ -34,6 +34,7 @@ mod setting_up;
 mod stacks;
 pub mod standby;
 mod state;
+mod strays;
 mod strike;
 mod submit;
 pub mod tally;

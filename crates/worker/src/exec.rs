@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use loky_sys::lifeline::FAMILY_VARIABLE;
 use loky_sys::spawn::{Spawn, spawn};
 use loky_sys::{descriptor, process};
 
@@ -55,15 +56,27 @@ impl ExecTemplate {
                 .map(|(name, value)| (OsString::from_vec(name), OsString::from_vec(value)))
                 .collect::<Vec<_>>()
         });
+        let mut given = given.or_else(|| self.environment.clone());
+        if let Some(variables) = &mut given {
+            keep_family(variables);
+        }
         let mut args = self.arguments.clone();
         args.extend(words(seed));
         spawn(&Spawn {
             program: &self.program,
             args: &args,
-            env: given.as_deref().or(self.environment.as_deref()),
+            env: given.as_deref(),
             keep: &keep,
             null_stdin: false,
         })
+    }
+}
+
+/// Whatever else its environment says, a worker is of the family of its zygote.
+fn keep_family(variables: &mut Vec<(OsString, OsString)>) {
+    variables.retain(|(name, _)| name != FAMILY_VARIABLE);
+    if let Some(family) = std::env::var_os(FAMILY_VARIABLE) {
+        variables.push((OsString::from(FAMILY_VARIABLE), family));
     }
 }
 

@@ -69,15 +69,8 @@ pub(crate) fn has_children_lists() -> bool {
 
 fn children_by_scan(parent: i32) -> io::Result<Vec<i32>> {
     let mut children = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let Some((text, pid)) = name
-            .to_str()
-            .and_then(|text| Some((text, text.parse::<i32>().ok()?)))
-        else {
-            continue;
-        };
-        match Stat::of(text) {
+    for pid in all_processes()? {
+        match Stat::of(&pid.to_string()) {
             Ok(stat) if stat.parent == parent => children.push(pid),
             Ok(_) => {}
             Err(error) if is_gone(&error) => {}
@@ -85,6 +78,12 @@ fn children_by_scan(parent: i32) -> io::Result<Vec<i32>> {
         }
     }
     Ok(children)
+}
+
+/// Whoever is there while the list is read.
+pub(crate) fn all_processes() -> io::Result<impl Iterator<Item = i32>> {
+    let entries = fs::read_dir("/proc")?;
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()))
 }
 
 /// `/proc` tells the end of a process as a missing file or, once it was opened, as `ESRCH`.

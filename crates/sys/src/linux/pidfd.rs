@@ -1,7 +1,7 @@
 //! A descriptor that becomes readable when a process ends.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -21,5 +21,26 @@ pub fn open(pid: i32) -> io::Result<Option<OwnedFd>> {
         Ok(descriptor) => Ok(Some(above_streams(descriptor)?)),
         Err(Errno::NOSYS | Errno::PERM) => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Sends a signal to the process that a descriptor was opened for, and to no other that has its number
+/// since.
+pub fn signal(process: impl AsFd, signal: i32) -> io::Result<()> {
+    let (process, signal) = (process.as_fd().as_raw_fd(), libc::c_long::from(signal));
+    let (no_details, no_flags) = (std::ptr::null::<libc::siginfo_t>(), 0_u32);
+    // SAFETY: the call takes numbers, and a null pointer where there are no details.
+    let sent = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            process,
+            signal,
+            no_details,
+            no_flags,
+        )
+    };
+    match sent {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }

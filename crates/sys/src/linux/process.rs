@@ -67,6 +67,12 @@ pub fn was_given(pid: i32, variable: &str) -> bool {
     })
 }
 
+/// All processes of the system that were executed with this variable, as far as this user may know.
+pub fn all_given(variable: &str) -> io::Result<Vec<i32>> {
+    let all = lineage::all_processes()?;
+    Ok(all.filter(|pid| was_given(*pid, variable)).collect())
+}
+
 /// How many threads this process has.
 pub fn thread_count() -> io::Result<usize> {
     Ok(Stat::of("self")?.threads)
