@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _TRANSIENT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN))
 """Errors of a shortage that may end: workers are tried again after a while."""
 
-_ENDS = frozenset("value raised died timed_out expired broken shutdown undeliverable".split())
+_ENDS = frozenset(("value", "raised", "died", "timed_out", "expired", "broken", "shutdown", "undeliverable"))
 """What an end of a task is called where somebody has to be told."""
 
 _SMALL_BYTES = 1024
@@ -319,7 +319,8 @@ class PoolLife:
             return False
         # The engine does not report this end: the future is finished by whoever cancels.
         self.pending.pop(task, None)
-        self._shared.pop(task, None)
+        if self._shared:
+            self._shared.pop(task, None)
         return True
 
     def cancel_by_force(self, task: int, grace_s: float | None) -> bool:

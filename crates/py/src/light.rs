@@ -124,7 +124,11 @@ impl LightCalls {
             name: name.clone().unbind(),
             encoded: stream.clone(),
         };
-        let before = self.last.try_lock().ok().and_then(|mut last| last.replace(named));
+        let before = self
+            .last
+            .try_lock()
+            .ok()
+            .and_then(|mut last| last.replace(named));
         drop(before); // Without the lock.
         Ok(Some(stream))
     }
@@ -158,7 +162,8 @@ fn push_arguments(stream: &mut Vec<u8>, args: &Bound<'_, PyTuple>) -> PyResult<b
             return Ok(false);
         }
         // A pickler writes an object once, so that it is one object afterwards, too.
-        let kept = value.is_exact_instance_of::<PyString>() || value.is_exact_instance_of::<PyBytes>();
+        let kept =
+            value.is_exact_instance_of::<PyString>() || value.is_exact_instance_of::<PyBytes>();
         if kept && args.iter().take(place).any(|before| before.is(&value)) {
             return Ok(false);
         }
