@@ -6,6 +6,7 @@
 
 use std::hint::spin_loop;
 use std::thread::yield_now;
+use std::time::Duration;
 
 use loky_core::ids::{TaskId, WorkerId};
 use loky_shm::{Spin, Step};
@@ -17,6 +18,9 @@ use crate::state::State;
 
 /// The longest look.
 const LOOK_MAX_NS: u64 = 50_000;
+
+/// The longest look: whoever has less time than this should not begin one.
+pub const LOOK_MAX: Duration = Duration::from_nanos(LOOK_MAX_NS);
 
 /// A task that ran longer than this teaches that answers do not come at once. The three wake-ups that a
 /// look saves cost some 20 µs of processor time, and more of waiting.
@@ -95,7 +99,11 @@ impl Pool {
         }
         let shared = self.shared();
         let look = shared.try_lock()?.begin_look(task)?;
-        Some(PendingLook { shared, look })
+        Some(PendingLook {
+            shared,
+            look,
+            found: false,
+        })
     }
 }
 
@@ -103,6 +111,8 @@ impl Pool {
 pub struct PendingLook<'a> {
     shared: &'a Shared,
     look: Look,
+    /// `claim` has taken the end of the task.
+    found: bool,
 }
 
 impl PendingLook<'_> {
@@ -110,7 +120,9 @@ impl PendingLook<'_> {
     /// whether what has been delivered is the end of the task; it must not wait and must not call the
     /// pool. `None` where it was not found: it will be delivered as any other.
     pub fn look<T>(mut self, mut claim: impl FnMut() -> Option<T>) -> Option<T> {
-        self.look.until_found(self.shared, &mut claim)
+        let found = self.look.until_found(self.shared, &mut claim);
+        self.found = found.is_some();
+        found
     }
 }
 
@@ -120,6 +132,7 @@ impl Drop for PendingLook<'_> {
         let spin = self.look.spin.clone();
         let mut state = self.shared.lock();
         state.looks.end(spin, now_ns, self.look.over);
+        state.counts.found += u64::from(self.found);
         let wake = if state.end_look() {
             None
         } else {

@@ -260,7 +260,7 @@ impl ProcessPoolExecutor {
     /// What has been counted since the pool was made.
     pub fn statistics(&self) -> Statistics {
         let tally = self.handle.inner.pool.tally().unwrap_or_default();
-        Statistics::new(&tally.core)
+        Statistics::new(&tally)
     }
 
     /// The worker processes that there are, by their place in the pool.
