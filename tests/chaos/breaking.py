@@ -1,4 +1,4 @@
-"""What a pool in the mode `break` owes: one death ends it, every unfinished task is told of that one, no more are taken."""
+"""What a pool in the mode `break` owes: one death ends it, and all that is unfinished is told of that one."""
 
 from loky import BrokenProcessPool, CrashReport, TerminatedWorkerError
 from tests.chaos.verdict import VerdictError
