@@ -7,6 +7,7 @@ the pool and when. The kernel's timing is its own.
 
 import argparse
 import contextlib
+import errno
 import json
 import os
 import random
@@ -138,7 +139,14 @@ class Campaign:
     def _hand_over(self, planned: Planned) -> "Future[Any]":
         function, arguments = planned.call
         target = self.pool.options(**planned.options) if planned.options else self.pool
-        return target.submit(function, self.ledger, planned.number, *arguments)
+        try:
+            return target.submit(function, self.ledger, planned.number, *arguments)
+        except OSError as error:
+            # A pool that has not begun needs descriptors for that, and says so if there are none.
+            if error.errno != errno.EMFILE or self._submitted_here:
+                raise
+            self.scarcity.end()
+            return target.submit(function, self.ledger, planned.number, *arguments)
 
     def settle(self) -> None:
         """Demand the end of the oldest task, and judge it."""
