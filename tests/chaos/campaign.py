@@ -142,8 +142,8 @@ class Campaign:
         try:
             return target.submit(function, self.ledger, planned.number, *arguments)
         except OSError as error:
-            # A pool that has not begun needs descriptors for that, and says so if there are none.
-            if error.errno != errno.EMFILE or self._submitted_here:
+            # A pool that has not begun needs descriptors and a thread for that, and says so without them.
+            if error.errno not in (errno.EMFILE, errno.EAGAIN) or self._submitted_here:
                 raise
             self.scarcity.end()
             return target.submit(function, self.ledger, planned.number, *arguments)
