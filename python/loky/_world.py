@@ -50,7 +50,8 @@ def _enter_environment(wanted: "dict[str, str]") -> None:
     environment = os.environ
     # This one is the worker's own: by it its descendants are found where nothing else leads to them.
     # An owner who is a worker himself has that of another family.
-    wanted = {**wanted, **{name: environment[name] for name in (_FAMILY_VARIABLE,) if name in environment}}
+    if _FAMILY_VARIABLE in environment:
+        wanted = {**wanted, _FAMILY_VARIABLE: environment[_FAMILY_VARIABLE]}
     for name in [name for name in environment if name not in wanted]:
         del environment[name]
     for name, value in wanted.items():

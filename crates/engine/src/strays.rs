@@ -10,6 +10,7 @@ use std::ffi::OsString;
 
 use loky_sys::lifeline::{FAMILY_VARIABLE, LET_LIVE_VARIABLE};
 use loky_sys::signal::{SIGCONT, SIGKILL};
+use loky_sys::spawn::set_variable;
 use loky_sys::{clock, pidfd, process};
 
 /// How many times all processes are looked through, as long as new ones are found: one that was met
@@ -17,7 +18,7 @@ use loky_sys::{clock, pidfd, process};
 const ROUNDS_MAX: u32 = 16;
 
 /// A zygote and all that descends from it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Family {
     /// The value of its variable: no other pool of this system has it, now or later.
     name: String,
@@ -38,8 +39,7 @@ impl Family {
         given: Option<&[(OsString, OsString)]>,
     ) -> Vec<(OsString, OsString)> {
         let mut variables = given.map_or_else(|| std::env::vars_os().collect(), <[_]>::to_vec);
-        variables.retain(|(name, _)| name != FAMILY_VARIABLE);
-        variables.push((FAMILY_VARIABLE.into(), OsString::from(&self.name)));
+        set_variable(&mut variables, FAMILY_VARIABLE, OsString::from(&self.name));
         variables
     }
 

@@ -278,6 +278,7 @@ pub const DESCRIPTORS_MAX: usize = 253;
 /// [`crate::wake::Wake`] and the constants of [`crate::signal`] and [`crate::errno`].
 const _: () = {
     const _: fn(&Spawn<'_>) -> io::Result<i32> = crate::spawn::spawn;
+    const _: fn(&mut Vec<(OsString, OsString)>, &str, OsString) = crate::spawn::set_variable;
     const _: unsafe fn() -> io::Result<Fork> = crate::fork::fork;
     const _: fn() -> io::Result<Fork> = crate::fork::fork_alone;
     const _: fn() -> io::Result<usize> = crate::fork::retire_threads;

@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
 use loky_sys::lifeline::FAMILY_VARIABLE;
-use loky_sys::spawn::{Spawn, spawn};
+use loky_sys::spawn::{Spawn, set_variable, spawn};
 use loky_sys::{descriptor, process};
 
 use loky_wire::decode_environment;
@@ -57,8 +57,9 @@ impl ExecTemplate {
                 .collect::<Vec<_>>()
         });
         let mut given = given.or_else(|| self.environment.clone());
-        if let Some(variables) = &mut given {
-            keep_family(variables);
+        // Whatever else its environment says, a worker is of the family of its zygote.
+        if let Some((variables, family)) = given.as_mut().zip(std::env::var_os(FAMILY_VARIABLE)) {
+            set_variable(variables, FAMILY_VARIABLE, family);
         }
         let mut args = self.arguments.clone();
         args.extend(words(seed));
@@ -69,14 +70,6 @@ impl ExecTemplate {
             keep: &keep,
             null_stdin: false,
         })
-    }
-}
-
-/// Whatever else its environment says, a worker is of the family of its zygote.
-fn keep_family(variables: &mut Vec<(OsString, OsString)>) {
-    variables.retain(|(name, _)| name != FAMILY_VARIABLE);
-    if let Some(family) = std::env::var_os(FAMILY_VARIABLE) {
-        variables.push((OsString::from(FAMILY_VARIABLE), family));
     }
 }
 

@@ -1,10 +1,10 @@
 //! A descriptor that becomes readable when a process ends.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::force::{Switch, is_forced};
 use crate::unix::descriptor::above_streams;
@@ -27,20 +27,7 @@ pub fn open(pid: i32) -> io::Result<Option<OwnedFd>> {
 /// Sends a signal to the process that a descriptor was opened for, and to no other that has its number
 /// since.
 pub fn signal(process: impl AsFd, signal: i32) -> io::Result<()> {
-    let (process, signal) = (process.as_fd().as_raw_fd(), libc::c_long::from(signal));
-    let (no_details, no_flags) = (std::ptr::null::<libc::siginfo_t>(), 0_u32);
-    // SAFETY: the call takes numbers, and a null pointer where there are no details.
-    let sent = unsafe {
-        libc::syscall(
-            libc::SYS_pidfd_send_signal,
-            process,
-            signal,
-            no_details,
-            no_flags,
-        )
-    };
-    match sent {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
+    let signal = Signal::from_named_raw(signal);
+    let signal = signal.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+    Ok(pidfd_send_signal(process, signal)?)
 }
