@@ -7,7 +7,7 @@ import pytest
 
 import loky
 from tests.evidence import stayers, tasks
-from tests.evidence.test_containment import EXECUTED, gone_in_time, zygote_of
+from tests.evidence.test_containment import EXECUTED, ended_at_last, gone_in_time, zygote_of
 from tests.faults.stage import state_of
 from tests.support.waiting import eventually, has_ended, is_running
 
@@ -59,15 +59,11 @@ def test_what_is_meant_to_live_lives(pool, launcher):
     executor = pool(1, launcher=launcher)
     worker, spared = executor.submit(stayers.leave_to_live, EXECUTED).result()
     _, doomed = executor.submit(stayers.leave_all).result()
-    try:
+    with ended_at_last(spared):
         kill_both(worker, zygote_of(worker))
         assert gone_in_time(doomed)
         assert executor.submit(tasks.answer, 1).result() == 1
         assert all(is_running(pid) for pid in spared)
-    finally:
-        for pid in spared:
-            os.kill(pid, signal.SIGKILL)
-        assert eventually(lambda: not any(is_running(pid) for pid in spared))
 
 
 def test_a_stopped_worker_ends_with_its_helper(pool, launcher):
