@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     Setup = dict[str, Any]
 
+_FAMILY_VARIABLE = "LOKY_FAMILY"
+
 
 def enter(setup: "Setup", worker_number: int) -> None:
     """Take over the owner's surroundings.
@@ -46,6 +48,10 @@ def enter(setup: "Setup", worker_number: int) -> None:
 
 def _enter_environment(wanted: "dict[str, str]") -> None:
     environment = os.environ
+    # This one is the worker's own: by it its descendants are found where nothing else leads to them.
+    # An owner who is a worker himself has that of another family.
+    if _FAMILY_VARIABLE in environment:
+        wanted = {**wanted, _FAMILY_VARIABLE: environment[_FAMILY_VARIABLE]}
     for name in [name for name in environment if name not in wanted]:
         del environment[name]
     for name, value in wanted.items():

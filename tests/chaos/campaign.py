@@ -7,6 +7,7 @@ the pool and when. The kernel's timing is its own.
 
 import argparse
 import contextlib
+import errno
 import json
 import os
 import random
@@ -20,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 import loky
 from tests.chaos import plan, work
-from tests.chaos.judge import Account, VerdictError
+from tests.chaos.breaking import Breaking
+from tests.chaos.judge import Account
 from tests.chaos.page import add_up
 from tests.chaos.plan import Planned
 from tests.chaos.scarcity import Scarcity
+from tests.chaos.verdict import VerdictError
 from tests.support import census
 
 if TYPE_CHECKING:
@@ -31,7 +34,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Campaign", "VerdictError", "run", "work"]
 
-OUTSTANDING_MAX = 400
+OUTSTANDING_MAX = {"recover": 400, "break": 60}
+"""A pool that breaks takes all of them along."""
+
+BREAKING_SHARE = 0.25
+PAIR = "all and zygote SIGKILL"
 SEGMENT_TASKS = 50_000
 LEFT_S = 10.0
 HISTORY_LEN = 12
@@ -48,20 +55,30 @@ _SHORTAGE_TASKS = 10
 class Campaign:
     """One run: the plan from its seed, the pool, and the account of what became of each task."""
 
-    def __init__(self, seed: int, tasks: int, ledger: Path, workers: int = 3) -> None:
+    def __init__(
+        self, seed: int, tasks: int, ledger: Path, workers: int = 3, mode: str | None = None
+    ) -> None:
+        self._pairs = random.Random(f"pairs of {seed}")
+        self.mode = mode or mode_of(seed)
         self.chance = random.Random(seed)
         self.tasks = tasks
         self.ledger = str(ledger)
         self.workers = workers
         self.scarcity = Scarcity()
-        self.account = Account()
+        self.account = Account(Breaking() if self.mode == "break" else None)
         self.kinds: Counter[str] = Counter()
         self.blows: Counter[str] = Counter()
         self.outstanding: deque[tuple[Planned, Future[Any]]] = deque()
         self.options = self._options()
-        self.pool = loky.ProcessPoolExecutor(max_workers=workers, on_crash="recover", **self.options)
+        self.pool = self._new_pool()
+        self.workers_started = 0
+        self.pools_broken = 0
+        self._submitted = self._submitted_here = 0
         self.history: deque[str] = deque(maxlen=HISTORY_LEN)
         self._scarce_until = 0
+
+    def _new_pool(self) -> loky.ProcessPoolExecutor:
+        return loky.ProcessPoolExecutor(max_workers=self.workers, on_crash=self.mode, **self.options)
 
     def _options(self) -> dict[str, Any]:
         return {
@@ -76,13 +93,12 @@ class Campaign:
     def run(self) -> None:
         """Submit everything while striking, then demand an end of each."""
         try:
-            with self.pool:
-                for number in range(1, self.tasks + 1):
-                    self._take_turn(number)
-                self.scarcity.end()
-                while self.outstanding:
-                    self.settle()
-            self._judge_statistics()
+            for number in range(1, self.tasks + 1):
+                self._take_turn(number)
+            self.scarcity.end()
+            while self.outstanding:
+                self.settle()
+            self._end_pool()
             self.account.judge_record(self.ledger, self.tasks)
         except BaseException:
             self.scarcity.end()
@@ -96,8 +112,11 @@ class Campaign:
         if number >= self._scarce_until:
             self.scarcity.end()
         if self.chance.random() < 1 / 150:
-            self.strike(self.chance.choice(BLOWS), number)
-        if len(self.outstanding) >= OUTSTANDING_MAX:
+            blow = self.chance.choice(BLOWS)
+            if blow == "zygote SIGKILL" and self._pairs.random() < 0.5:
+                blow = PAIR
+            self.strike(blow, number)
+        if len(self.outstanding) >= OUTSTANDING_MAX[self.mode]:
             # A wait would outlast the shortage that the pool may be waiting for to end.
             self.scarcity.end()
             self.settle()
@@ -105,14 +124,60 @@ class Campaign:
     def submit(self, planned: Planned) -> None:
         """Submit one task."""
         self.kinds[planned.kind] += 1
+        try:
+            future = self._hand_over(planned)
+        except loky.BrokenProcessPool as refusal:
+            if self.account.breaking is None:
+                raise
+            self.account.breaking.refuse(refusal)
+            self._replace_pool()
+            future = self._hand_over(planned)
+        self._submitted += 1
+        self._submitted_here += 1
+        self.outstanding.append((planned, future))
+
+    def _hand_over(self, planned: Planned) -> "Future[Any]":
         function, arguments = planned.call
         target = self.pool.options(**planned.options) if planned.options else self.pool
-        future = target.submit(function, self.ledger, planned.number, *arguments)
-        self.outstanding.append((planned, future))
+        try:
+            return target.submit(function, self.ledger, planned.number, *arguments)
+        except OSError as error:
+            # A pool that has not begun needs descriptors and a thread for that, and says so without them.
+            if error.errno not in (errno.EMFILE, errno.EAGAIN) or self._submitted_here:
+                raise
+            self.scarcity.end()
+            return target.submit(function, self.ledger, planned.number, *arguments)
 
     def settle(self) -> None:
         """Demand the end of the oldest task, and judge it."""
         self.account.settle(*self.outstanding.popleft())
+        if self.account.breaking is not None and self.account.breaking.is_broken:
+            self._replace_pool()
+
+    def _replace_pool(self) -> None:
+        """A pool that has broken takes no more; all that it had ends; another one takes its place."""
+        breaking = self.account.breaking
+        assert breaking is not None
+        try:
+            self.pool.submit(work.double, self.ledger, 0)
+        except loky.BrokenProcessPool as refusal:
+            breaking.refuse(refusal)
+        else:
+            raise VerdictError("a pool is broken and takes a task")
+        self.scarcity.end()
+        while self.outstanding:
+            self.account.settle(*self.outstanding.popleft())
+        self._end_pool()
+        self.pools_broken += 1
+        self.account.breaking = Breaking()
+        self.pool = self._new_pool()
+
+    def _end_pool(self) -> None:
+        self.pool.shutdown()
+        self.account.pool_over(self._submitted, time.monotonic_ns())
+        self._judge_statistics()
+        self.workers_started += self.pool.statistics().workers_started
+        self._submitted_here = 0
 
     def strike(self, blow: str, number: int) -> None:
         """Do something to the pool."""
@@ -122,7 +187,8 @@ class Campaign:
         elif blow == "resize":
             # It waits for the new size, which a shortage can make impossible.
             self.scarcity.end()
-            self.pool._life.resize(1 + int(dice * (self.workers + 1)))
+            if not self._resize(1 + int(dice * (self.workers + 1))):
+                return
         elif blow in _SHORTAGES:
             if blow == "processes" and not self.scarcity.can_limit_processes:
                 return
@@ -134,6 +200,8 @@ class Campaign:
             if who:
                 # To look for it takes a descriptor.
                 self.scarcity.end()
+                if self.account.breaking is not None:
+                    self.account.breaking.zygote_struck = True
             victims = zygotes() if who else list(self.pool._processes)
             if not victims:
                 return
@@ -143,13 +211,30 @@ class Campaign:
                 self.scarcity.stop(victim)
                 self._scarce_until = number + _SHORTAGE_TASKS
             else:
+                if blow == PAIR:
+                    # The zygote has no time to look whom the worker left.
+                    for worker in list(self.pool._processes):
+                        hit(worker, what)
                 hit(victim, what)
         self.blows[blow] += 1
         self.history.append(f"{blow} at task {number}")
 
+    def _resize(self, workers: int) -> bool:
+        life = self.pool._life
+        if life is None:
+            # The pool is new, and nothing has been submitted to it.
+            return False
+        try:
+            life.resize(workers)
+        except loky.BrokenProcessPool as refusal:
+            if self.account.breaking is None:
+                raise
+            self.account.breaking.refuse(refusal)
+        return True
+
     def _make_room(self) -> None:
         """Have it last for some submissions: a full house would have the next one wait, and end it."""
-        while len(self.outstanding) > OUTSTANDING_MAX - 2 * _SHORTAGE_TASKS:
+        while len(self.outstanding) > OUTSTANDING_MAX[self.mode] - 2 * _SHORTAGE_TASKS:
             self.scarcity.end()
             self.settle()
 
@@ -178,8 +263,17 @@ class Campaign:
     def _judge_statistics(self) -> None:
         seen = self.pool.statistics()
         over = seen.tasks_finished + seen.tasks_failed + seen.tasks_cancelled
-        if (seen.tasks_submitted, over, seen.workers_alive) != (self.tasks, self.tasks, 0):
-            raise VerdictError(f"the pool miscounts {self.tasks} tasks: {seen}")
+        tasks = self._submitted_here
+        if (seen.tasks_submitted, over, seen.workers_alive) != (tasks, tasks, 0):
+            raise VerdictError(f"the pool miscounts {tasks} tasks: {seen}")
+
+
+def mode_of(seed: int) -> str:
+    """What a death does to the pool of a segment.
+
+    Drawn apart from the plan, which is what it was before there was a choice.
+    """
+    return "break" if random.Random(f"mode of {seed}").random() < BREAKING_SHARE else "recover"
 
 
 def hit(pid: int, blow: str) -> None:
@@ -205,44 +299,40 @@ def _is_zygote(pid: str) -> bool:
         return False
 
 
-def run(seed: int, tasks: int) -> dict[str, Any]:
-    """Run one segment; its figures. A broken promise raises, with the seed in the message."""
+def run(seed: int, tasks: int, mode: str | None = None) -> dict[str, Any]:
+    """Run one segment; its figures. A broken promise raises, with the seed in the message.
+
+    Args:
+        seed: of the plan.
+        tasks: how many.
+        mode: what a death does to the pool; None is what the seed says.
+    """
     began_s = time.monotonic()
     census.adopt_marks()
     before = census.take()
     with tempfile.TemporaryDirectory() as folder:
-        campaign = Campaign(seed, tasks, Path(folder) / "starts")
+        campaign = Campaign(seed, tasks, Path(folder) / "starts", mode=mode)
         try:
             campaign.run()
         except Exception as error:
             raise VerdictError(
-                f"seed {seed}, {tasks} tasks, {campaign.options}: {error!r}; {list(campaign.history)}"
+                f"seed {seed}, {tasks} tasks, {campaign.mode}, {campaign.options}: {error!r}; "
+                f"{list(campaign.history)}"
             ) from error
     figures = {
         "tasks": tasks,
         "executions": campaign.account.executions,
-        "workers": campaign.pool.statistics().workers_started,
+        "workers": campaign.workers_started,
+        "broken": campaign.pools_broken,
         "kinds": dict(campaign.kinds),
         "ends": dict(campaign.account.ends),
         "blows": dict(campaign.blows),
     }
     del campaign
     left = census.settle(before, LEFT_S)
-    strays = [line for line in left if work.CHILD in line]
-    if len(left) > len(strays) or (strays and not any("zygote" in blow for blow in figures["blows"])):
+    if left:
         raise VerdictError(f"seed {seed}, {tasks} tasks: left behind: {left}")
-    end_strays(strays)
-    return {**figures, "strays": len(strays), "seconds": round(time.monotonic() - began_s, 1)}
-
-
-def end_strays(lines: list[str]) -> None:
-    """Kill what tasks had started and nobody ended: their worker and its zygote were killed at once.
-
-    That is the one gap which `crates/worker/README.md` leaves open; the figures say how often it was met.
-    """
-    for line in lines:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(int(line.split()[1]), signal.SIGKILL)
+    return {**figures, "seconds": round(time.monotonic() - began_s, 1)}
 
 
 def main() -> None:
@@ -251,6 +341,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the first segment; each further has the next")
     parser.add_argument("--tasks", type=int, default=100_000)
     parser.add_argument("--segment", type=int, default=SEGMENT_TASKS, help="tasks of one pool")
+    parser.add_argument("--mode", choices=("recover", "break"), help="of all segments, in place of a draw")
     parser.add_argument("--results", type=Path, help="a file for the sum so far, after each segment")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="loky-chaos-") as folder:
@@ -265,7 +356,7 @@ def _campaign(arguments: argparse.Namespace) -> None:
     left, seed = arguments.tasks, arguments.seed
     while left > 0:
         tasks = min(left, arguments.segment)
-        figures = run(seed, tasks)
+        figures = run(seed, tasks, arguments.mode)
         print(f"seed {seed}: {tasks} tasks in {figures['seconds']} s", file=sys.stderr, flush=True)
         add_up(total, figures)
         left, seed = left - tasks, seed + 1

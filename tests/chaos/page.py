@@ -23,6 +23,7 @@ _ENDS = {
     "TypeError": "the error of a value that cannot be pickled",
     "cancelled": "cancelled, by force or not",
     "died": "`TerminatedWorkerError`, blamed and begun",
+    "broken": "`TerminatedWorkerError`, its pool was broken by another's death, as asked for",
     "timeout": "`TaskTimeoutError`, it had run for too long",
     "expired": "`TaskTimeoutError`, it had waited for too long and never ran",
     "memory_limit": "`TerminatedWorkerError`, it passed its limit on memory",
@@ -36,6 +37,7 @@ _BLOWS = {
     "SIGABRT": "SIGABRT to a worker",
     "stop": "SIGSTOP to a worker, SIGCONT later",
     "zygote SIGKILL": "SIGKILL to the zygote",
+    "all and zygote SIGKILL": "SIGKILL to all workers and, at once, the zygote",
     "zygote SIGSEGV": "SIGSEGV to the zygote",
     "zygote SIGTERM": "SIGTERM to the zygote",
     "zygote stop": "SIGSTOP to the zygote, SIGCONT later",
@@ -103,8 +105,12 @@ def campaign_table() -> str:
         "seeds": ", ".join(f"{first} to {last}" for first, last in found["seeds"]),
         "seconds, added up over all segments": round(found["seconds"]),
         "broken promises": found["violations"],
-        "stray children of tasks": found["strays"],
     }
+    if "broken" in found:
+        figures["pools broken by a death, as asked for"] = found["broken"]
+    if "strays" in found:
+        # What is left is a broken promise by now, and not counted.
+        figures["stray children of tasks"] = found["strays"]
     lines = [
         _row("figure", "value"),
         _row("---", "---:"),

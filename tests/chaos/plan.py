@@ -40,6 +40,14 @@ class Planned:
         retries: int = self.options.get("retries", 0)
         return retries
 
+    @property
+    def deaths(self) -> int:
+        """How often it ends its worker before it gives a value, if it is tried so often."""
+        if self.kind == "die":
+            return 1
+        times, how = self.call[1] if self.kind == "retried" else (0, "")
+        return times if how in DEATHS else 0
+
 
 def _ends(*words: str) -> frozenset[str]:
     return frozenset(words)

@@ -6,16 +6,32 @@ import pytest
 
 from loky import CrashReport, TaskTimeoutError, TerminatedWorkerError
 from tests.chaos import campaign, plan, work
-from tests.chaos.judge import Account, VerdictError
+from tests.chaos.breaking import Breaking
+from tests.chaos.judge import Account
+from tests.chaos.verdict import VerdictError
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_every_promise_holds_under_fire(seed):
-    figures = campaign.run(seed, 2_500)
+    figures = campaign.run(seed, 2_500, "recover")
     assert figures["ends"]["died"] > 0, "no fault struck"
     assert figures["ends"]["value"] > 1_500
     assert figures["executions"] > 2_000
     assert figures["blows"], "nothing was done to the pool"
+
+
+def test_every_promise_of_the_other_mode_holds_under_fire():
+    figures = campaign.run(4, 2_000, "break")
+    assert figures["broken"] > 3, "hardly a pool has broken"
+    assert figures["ends"]["died"] > 0
+    assert figures["ends"]["broken"] > 0
+    assert figures["ends"]["value"] > 500
+
+
+def test_a_seed_chooses_the_mode():
+    modes = [campaign.mode_of(seed) for seed in range(40)]
+    assert set(modes) == {"recover", "break"}
+    assert modes == [campaign.mode_of(seed) for seed in range(40)]
 
 
 def test_a_seed_replays_the_plan():
@@ -152,6 +168,77 @@ def test_the_judge_sees_a_task_that_is_lost(books, ledger):
 def test_the_judge_sees_an_end_that_must_not_be(books, planned, future, text):
     with pytest.raises(VerdictError, match=text):
         books.settle(planned, future)
+
+
+def death(started, pid=7, cause="signal", attempt=1):
+    report = CrashReport(cause=cause, started=started, pid=pid, attempt=attempt)
+    return TerminatedWorkerError("dead", report=report)
+
+
+@pytest.fixture
+def breaking():
+    return Account(Breaking())
+
+
+def test_the_judge_lets_a_pool_break(breaking):
+    breaking.settle(task(1, retries=2), ended(error=death(started=True)))
+    breaking.settle(task(2), ended(error=death(started=False)))
+    breaking.settle(task(3), ended(error=death(started=True, pid=8)))
+    breaking.breaking.refuse(death(started=False))
+    assert breaking.breaking.is_broken
+    assert breaking.ends == {"died": 2, "broken": 1}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "text"),
+    [
+        (death(started=True), death(started=True), "both blamed"),
+        (death(started=False), death(started=False, pid=8), "as culprit"),
+        (death(started=False), death(started=False, cause="timeout"), "for the sake of another"),
+        (death(started=True), death(started=False, cause="zygote"), "nobody has touched it"),
+        (death(started=True), death(started=True, pid=8, cause="zygote"), "nobody has touched it"),
+    ],
+)
+def test_the_judge_sees_a_pool_that_breaks_otherwise(breaking, first, second, text):
+    breaking.settle(task(1), ended(error=first))
+    with pytest.raises(VerdictError, match=text):
+        breaking.settle(task(2), ended(error=second))
+
+
+def test_the_judge_sees_a_value_of_a_task_that_ends_its_worker(breaking):
+    dying = plan.Planned(1, "retried", (work.fail_until, (1, "exit")), {"retries": 2})
+    breaking.settle(dying, ended(error=death(started=True)))
+    with pytest.raises(VerdictError, match="has a value"):
+        breaking.settle(dying, ended(2))
+
+
+def test_the_judge_sees_a_task_that_began_after_its_pool(breaking, ledger):
+    breaking.settle(task(1), ended(2))
+    breaking.settle(task(2), ended(4))
+    work.begin(ledger, 1)
+    breaking.pool_over(1, campaign.time.monotonic_ns())
+    work.begin(ledger, 2)
+    breaking.judge_record(ledger, 2)
+    breaking.pool_over(2, 0)
+    with pytest.raises(VerdictError, match="task 2 began when its pool was over"):
+        breaking.judge_record(ledger, 2)
+
+
+def test_the_judge_sees_what_a_task_has_left(monkeypatch):
+    monkeypatch.setattr(campaign.census, "settle", lambda *_: ["process 1 (S): of a task"])
+    with pytest.raises(VerdictError, match="left behind"):
+        campaign.run(1, 1, "recover")
+
+
+def test_the_judge_sees_a_broken_pool_that_takes_a_task(tmp_path):
+    played = campaign.Campaign(1, 1, tmp_path / "starts", mode="break")
+    try:
+        played.account.breaking.is_broken = True
+        with pytest.raises(VerdictError, match="takes a task"):
+            played._replace_pool()
+    finally:
+        played.pool.shutdown()
+        played.scarcity.close()
 
 
 def test_the_judge_sees_a_cancellation_that_nobody_asked_for(books):

@@ -130,6 +130,8 @@ impl State {
         };
         let status = launcher.end();
         self.launcher_fact = status.map(evidence::launcher_fact);
+        let workers = self.channels.values().map(|channel| channel.pid).collect();
+        launcher.end_strays(&workers);
         if self.phase != Phase::Open {
             return;
         }

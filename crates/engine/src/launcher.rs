@@ -2,6 +2,7 @@
 //!
 //! The pool's state owns it. Orders go out as frames; what it reports is read by the poll loop.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,6 +17,7 @@ use loky_wire::{Header, Kind, Role, SPAWN_EXEC, SpawnBody, WireError};
 
 use crate::channel::{Intake, Outbox, Read};
 use crate::config::LauncherCommand;
+use crate::strays::Family;
 
 /// The number of the control descriptor in the zygote: the first after the standard streams.
 const CONTROL_FD: i32 = 3;
@@ -46,6 +48,7 @@ pub(crate) struct Dowry {
 /// The running zygote.
 pub(crate) struct LauncherProcess {
     pub(crate) pid: i32,
+    family: Family,
     pub(crate) control: Arc<OwnedFd>,
     pub(crate) outbox: Outbox,
     pub(crate) intake: Intake,
@@ -60,15 +63,18 @@ impl LauncherProcess {
         socket::set_nonblocking(&control)?;
         let mut args = command.arguments.clone();
         args.push(OsString::from(CONTROL_FD.to_string()));
+        let family = Family::new();
+        let environment = family.environment(command.environment.as_deref());
         let pid = spawn(&Spawn {
             program: &command.program,
             args: &args,
-            env: command.environment.as_deref(),
+            env: Some(&environment),
             keep: &[(theirs.as_fd(), CONTROL_FD)],
             null_stdin: true,
         })?;
         Ok(Self {
             pid,
+            family,
             control: Arc::new(control),
             outbox: Outbox::default(),
             intake: Intake::new(Role::ZygoteToParent),
@@ -153,6 +159,13 @@ impl LauncherProcess {
             }
         }
         self.end();
+        self.end_strays(&BTreeSet::new());
+    }
+
+    /// Kills what a zygote that did not stop of its own accord has left behind. These are the workers
+    /// that may still be there.
+    pub(crate) fn end_strays(&self, workers: &BTreeSet<i32>) {
+        self.family.end_strays(self.pid, workers);
     }
 
     /// Ends a zygote whose control socket has ended or that broke the protocol.

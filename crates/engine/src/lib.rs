@@ -35,6 +35,7 @@ mod setting_up;
 mod stacks;
 pub mod standby;
 mod state;
+mod strays;
 mod strike;
 mod submit;
 pub mod tally;

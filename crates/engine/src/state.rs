@@ -165,7 +165,7 @@ pub(crate) struct State {
     /// Wakes the loop; there while the loop runs.
     pub(crate) wake: Option<Arc<Wake>>,
     pub(crate) fault: Option<String>,
-    /// The task whose end is told to its caller and so to nobody else.
+    /// The task whose cancellation is told to its caller and so to nobody else; nobody once it is.
     pub(crate) withdrawing: Option<TaskId>,
     /// What is known of the break, for those who are refused because of it.
     pub(crate) broke: Option<Arc<Breakage>>,
@@ -284,7 +284,9 @@ impl State {
         self.limited_tasks -= usize::from(limited);
         self.wait_no_more(task, &entry.buffers);
         self.let_go_of(&mut entry);
-        if self.withdrawing != Some(task) || !matches!(end, TaskEnd::Cancelled) {
+        if self.withdrawing == Some(task) && matches!(end, TaskEnd::Cancelled) {
+            self.withdrawing = None;
+        } else {
             self.front.deliver(Delivery::Ended { task, end });
         }
     }

@@ -278,6 +278,7 @@ pub const DESCRIPTORS_MAX: usize = 253;
 /// [`crate::wake::Wake`] and the constants of [`crate::signal`] and [`crate::errno`].
 const _: () = {
     const _: fn(&Spawn<'_>) -> io::Result<i32> = crate::spawn::spawn;
+    const _: fn(&mut Vec<(OsString, OsString)>, &str, OsString) = crate::spawn::set_variable;
     const _: unsafe fn() -> io::Result<Fork> = crate::fork::fork;
     const _: fn() -> io::Result<Fork> = crate::fork::fork_alone;
     const _: fn() -> io::Result<usize> = crate::fork::retire_threads;
@@ -296,6 +297,7 @@ const _: () = {
     const _: fn(i32) -> io::Result<Vec<i32>> = crate::process::children_of;
     const _: fn() -> bool = crate::process::has_children_lists;
     const _: fn(i32, &str) -> bool = crate::process::was_given;
+    const _: fn(&str) -> io::Result<Vec<i32>> = crate::process::all_given;
     const _: fn() -> io::Result<usize> = crate::process::thread_count;
     const _: fn(RawFd, &[RawFd]) -> io::Result<()> = crate::process::close_from;
     const _: fn() -> u32 = crate::process::umask_of_self;
@@ -303,6 +305,7 @@ const _: () = {
 
     const _: i32 = crate::lifeline::LIFELINE_SIGNAL;
     const _: &str = crate::lifeline::LET_LIVE_VARIABLE;
+    const _: &str = crate::lifeline::FAMILY_VARIABLE;
     const _: fn(i32) -> io::Result<()> = crate::lifeline::arm_lifeline;
 
     type Received = VecDeque<Option<OwnedFd>>;
@@ -322,6 +325,7 @@ const _: () = {
     const _: fn(OwnedFd) -> io::Result<bool> = crate::memory::is_sealed;
 
     const _: fn(i32) -> io::Result<Option<OwnedFd>> = crate::pidfd::open;
+    const _: fn(OwnedFd, i32) -> io::Result<()> = crate::pidfd::signal;
     const _: fn(&mut [Interest<'_>], Option<u64>) -> io::Result<usize> = crate::poll::poll;
     const _: fn() -> u64 = crate::clock::monotonic_ns;
     const _: fn() -> u64 = crate::clock::wall_ns;

@@ -10,7 +10,8 @@ use std::os::fd::{AsFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use loky_sys::spawn::{Spawn, spawn};
+use loky_sys::lifeline::FAMILY_VARIABLE;
+use loky_sys::spawn::{Spawn, set_variable, spawn};
 use loky_sys::{descriptor, process};
 
 use loky_wire::decode_environment;
@@ -63,12 +64,17 @@ impl ExecTemplate {
                 .map(|(name, value)| (OsString::from_vec(name), OsString::from_vec(value)))
                 .collect::<Vec<_>>()
         });
+        let mut given = given.or_else(|| self.environment.clone());
+        // Whatever else its environment says, a worker is of the family of its zygote.
+        if let Some((variables, family)) = given.as_mut().zip(std::env::var_os(FAMILY_VARIABLE)) {
+            set_variable(variables, FAMILY_VARIABLE, family);
+        }
         let mut args = self.arguments.clone();
         args.extend(words(seed));
         spawn(&Spawn {
             program: &self.program,
             args: &args,
-            env: given.as_deref().or(self.environment.as_deref()),
+            env: given.as_deref(),
             keep: &keep,
             null_stdin: false,
         })

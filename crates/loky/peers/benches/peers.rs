@@ -120,8 +120,8 @@ fn round_trip(group: &mut Group<'_>) {
 /// The same without a pool: floors, and a process for each.
 fn round_trip_without_pool(group: &mut Group<'_>) {
     let waits = [
-        ("floor: memory, both look without end", Wait::Looking),
-        ("floor: memory, both sleep and are woken", Wait::Sleeping),
+        ("floor: memory, both look without end", Wait::Spin),
+        ("floor: memory, both sleep and are woken", Wait::Sleep),
     ];
     for (name, wait) in waits {
         let mut pair = None;

@@ -21,6 +21,9 @@ pub const LIFELINE_SIGNAL: i32 = 58;
 /// is tied as its value, is left alone, and so is what is below it.
 pub const LET_LIVE_VARIABLE: &str = "LOKY_LET_LIVE";
 
+/// What a zygote is executed with, and all that descends from it has: the name of that family.
+pub const FAMILY_VARIABLE: &str = "LOKY_FAMILY";
+
 /// How often the handler looks for descendants. Killed processes need a moment to end, and one that
 /// sleeps in the kernel may need for ever: that one must not keep this process alive.
 const ROUNDS_MAX: u32 = 2000;

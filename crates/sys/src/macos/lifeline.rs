@@ -14,6 +14,9 @@ pub const LIFELINE_SIGNAL: i32 = libc::SIGEMT;
 /// The variable of a process that is to be left alone.
 pub const LET_LIVE_VARIABLE: &str = "LOKY_LET_LIVE";
 
+/// What a zygote is executed with, and all that descends from it has: the name of that family.
+pub const FAMILY_VARIABLE: &str = "LOKY_FAMILY";
+
 /// How often the thread looks for children before it gives up on one that does not end.
 const ROUNDS_MAX: u32 = 2000;
 

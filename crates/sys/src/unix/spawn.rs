@@ -48,6 +48,12 @@ pub fn spawn(order: &Spawn<'_>) -> io::Result<i32> {
     Ok(pid)
 }
 
+/// Gives a variable of an environment this value, whether it was there or not.
+pub fn set_variable(environment: &mut Vec<(OsString, OsString)>, name: &str, value: OsString) {
+    environment.retain(|(other, _)| other != name);
+    environment.push((name.into(), value));
+}
+
 fn variable(name: &OsStr, value: &OsStr) -> Result<CString, std::ffi::NulError> {
     let mut text = name.to_os_string();
     text.push("=");

@@ -1,137 +1,145 @@
-//! Two processes with a page in common: what a task would take if it were nothing but a word there and
-//! back, with a thread at each end that looks without end, or that sleeps and is woken.
+//! A word to another process and back, through a page that both have: the least that any transport
+//! between two processes costs, by how they wait.
 
 use std::hint::spin_loop;
-use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
+use std::os::unix::process::parent_id;
 use std::process::{Child, Stdio};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
-use loky_sys::memory::{self, Mapping, Words};
-use rustix::thread::futex;
+use loky_sys::memory::{HalfWords, Mapping, memfd};
+use rustix::io::Errno;
+use rustix::thread::futex::{self, Flags, Timespec};
 
-use super::this_program;
+const SPIN: &str = "machine-spin";
+const SLEEP: &str = "machine-sleep";
+const BYTES: usize = 4096;
+/// The words are cache lines apart.
+const THERE: usize = 0;
+const BACK: usize = 64;
+/// Tells the other process to end.
+const CLOSED: u32 = u32::MAX;
+/// So often somebody who spins looks whether the other one lives.
+const SPINS: u32 = 1 << 20;
+const SECOND: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
 
-/// The first word of the command line of the other process.
-pub const ROLE: &str = "machine-memory";
-
-const PAGE_LEN: usize = 4096;
-
-/// Where the word to the other process is, and the one from it: far enough apart to be in cache lines of
-/// their own.
-const THERE_AT: usize = 0;
-const BACK_AT: usize = 32;
-
-/// What ends the other process.
-const END: u32 = u32::MAX;
-
-/// How whoever waits for a word does so.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// How both processes wait for each other.
+#[derive(Clone, Copy)]
 pub enum Wait {
-    Looking,
-    Sleeping,
+    /// They look until something is there.
+    Spin,
+    /// They sleep until they are woken.
+    Sleep,
 }
 
-/// A word of the page, and how it is waited for.
-struct Word<'a> {
-    word: &'a AtomicU32,
-    wait: Wait,
-}
-
-impl<'a> Word<'a> {
-    fn new(page: &'a Words, at: usize, wait: Wait) -> Self {
-        let word: &AtomicU64 = &page.as_ref()[at];
-        // SAFETY: eight bytes that are aligned and live as long as the page begin with four such
-        // bytes, and nobody uses them but as this atomic.
-        let word = unsafe { AtomicU32::from_ptr(word.as_ptr().cast()) };
-        Self { word, wait }
-    }
-
-    fn say(&self, value: u32) {
-        self.word.store(value, Ordering::Release);
-        if self.wait == Wait::Sleeping {
-            futex::wake(self.word, futex::Flags::empty(), 1).unwrap();
+impl Wait {
+    fn send(self, word: &AtomicU32, value: u32) {
+        word.store(value, Release);
+        if let Self::Sleep = self {
+            futex::wake(word, Flags::empty(), 1).unwrap();
         }
     }
 
-    /// Waits until it is not `known` any more; what it is then.
-    fn hear(&self, known: u32) -> u32 {
+    /// The next value after `last`. `check` is called from time to time, and panics if none will come.
+    fn next(self, word: &AtomicU32, last: u32, mut check: impl FnMut()) -> u32 {
+        let mut spins = 0;
         loop {
-            let value = self.word.load(Ordering::Acquire);
-            if value != known {
+            let value = word.load(Acquire);
+            if value != last {
                 return value;
             }
-            match self.wait {
-                Wait::Looking => spin_loop(),
-                // Woken, interrupted or too late: it looks again.
-                Wait::Sleeping => drop(futex::wait(self.word, futex::Flags::empty(), known, None)),
+            match self {
+                Self::Spin => {
+                    spin_loop();
+                    spins = (spins + 1) % SPINS;
+                    if spins == 0 {
+                        check();
+                    }
+                }
+                Self::Sleep => match futex::wait(word, Flags::empty(), last, Some(&SECOND)) {
+                    Ok(()) | Err(Errno::AGAIN | Errno::INTR) => {}
+                    Err(Errno::TIMEDOUT) => check(),
+                    Err(error) => panic!("{error}"),
+                },
             }
         }
     }
 }
 
-/// Plays the other process: sends back what comes.
-pub fn play(how: &str) {
-    let wait = if how == "looking" {
-        Wait::Looking
-    } else {
-        Wait::Sleeping
+/// Plays the other process, which sends back what comes; returns where that is not its role.
+pub fn play(role: &str) {
+    let wait = match role {
+        SPIN => Wait::Spin,
+        SLEEP => Wait::Sleep,
+        _ => return,
     };
-    let page = Mapping::shared(io::stdin(), PAGE_LEN).unwrap().into_words();
-    let (there, back) = (
-        Word::new(&page, THERE_AT, wait),
-        Word::new(&page, BACK_AT, wait),
-    );
-    let mut value = 0;
-    loop {
-        value = there.hear(value);
-        if value == END {
-            return;
-        }
-        back.say(value);
+    let (words, parent) = (map(std::io::stdin()), parent_id());
+    let (there, back) = (&words.as_ref()[THERE], &words.as_ref()[BACK]);
+    let mut last = 0;
+    while last != CLOSED {
+        last = wait.next(there, last, || {
+            assert_eq!(parent_id(), parent, "the one that measures has gone");
+        });
+        wait.send(back, last);
     }
+    std::process::exit(0);
 }
 
-/// The two processes.
+fn map(file: impl AsFd) -> HalfWords {
+    Mapping::shared(file, BYTES).unwrap().into_half_words()
+}
+
+/// A process that shares a page with this one, and sends back what comes.
 pub struct Pair {
     child: Child,
-    page: Words,
+    words: HalfWords,
     wait: Wait,
-    value: u32,
+    last: u32,
 }
 
 impl Pair {
     pub fn start(wait: Wait) -> Self {
-        let file: OwnedFd = memory::memfd(c"loky-floor", PAGE_LEN as u64).unwrap();
-        let page = Mapping::shared(&file, PAGE_LEN).unwrap().into_words();
-        let how = match wait {
-            Wait::Looking => "looking",
-            Wait::Sleeping => "sleeping",
+        let file = memfd(c"floor", BYTES as u64).unwrap();
+        let words = map(&file);
+        let role = match wait {
+            Wait::Spin => SPIN,
+            Wait::Sleep => SLEEP,
         };
-        let child = this_program(ROLE)
-            .arg(how)
-            .stdin(Stdio::from(file))
-            .spawn()
-            .unwrap();
+        let mut command = super::this_program(role);
+        let child = command.stdin(Stdio::from(file)).spawn().unwrap();
         Self {
             child,
-            page,
+            words,
             wait,
-            value: 0,
+            last: 0,
         }
     }
 
     pub fn round_trip(&mut self) {
-        let known = self.value;
-        self.value = (known + 1) % END;
-        Word::new(&self.page, THERE_AT, self.wait).say(self.value);
-        Word::new(&self.page, BACK_AT, self.wait).hear(known);
+        let sent = self.last + 1;
+        assert_eq!(self.exchange(sent), sent);
+    }
+
+    fn exchange(&mut self, sent: u32) -> u32 {
+        let (child, words) = (&mut self.child, self.words.as_ref());
+        self.wait.send(&words[THERE], sent);
+        let last = std::mem::replace(&mut self.last, sent);
+        self.wait.next(&words[BACK], last, || {
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "the other process has gone"
+            );
+        })
     }
 }
 
 impl Drop for Pair {
     fn drop(&mut self) {
-        Word::new(&self.page, THERE_AT, self.wait).say(END);
-        self.child.wait().unwrap();
+        self.wait.send(&self.words.as_ref()[THERE], CLOSED);
+        assert!(self.child.wait().unwrap().success());
     }
 }

@@ -27,11 +27,8 @@ pub fn init() {
             std::process::exit(0);
         }
         Some(EXIT) => std::process::exit(0),
-        Some(memory::ROLE) => {
-            memory::play(&std::env::args().nth(2).unwrap());
-            std::process::exit(0);
-        }
-        _ => {}
+        Some(role) => memory::play(role),
+        None => {}
     }
 }
 

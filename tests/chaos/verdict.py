@@ -1,0 +1,5 @@
+"""What a campaign ends with where a promise was broken."""
+
+
+class VerdictError(AssertionError):
+    """A promise was broken."""
