@@ -10,8 +10,7 @@
 #   make bench-rust       the Rust front against its peers; renews its table in docs/performance.md
 #   make soak SOAK_S=…    steady use of one pool, an hour unless told otherwise; fails if anything grows
 #   make sim STEPS=…      the simulator for as long as one likes; SEED=… replays one run
-#   make chaos TASKS=…    a campaign of random wishes, kills and shortages on so many tasks; SEED=… replays it,
-#                         MODE=break or recover has all pools so
+#   make chaos TASKS=…    a campaign of random wishes, kills and shortages on so many tasks; SEED=… replays it
 #   make chaos-peers      the part of it that other pools can do, with them; renews docs/reliability.md
 #   make fuzz INPUTS=…    the frame decoder on so many random and mutated inputs
 #
@@ -77,12 +76,13 @@ wheel: $(VENV)/.packages
 bench: build
 	ci/bench $(BIN)/python
 
-bench-rust: build
-	$(BIN)/python -m benches.rust_peers
+# Nothing of Python is measured, so nothing of it is built.
+bench-rust:
+	$(PYTHON) -m benches.rust_peers
 
 chaos: build
 	$(BIN)/python -m tests.chaos.campaign --tasks $(TASKS) --seed $(or $(SEED),1) \
-		$(if $(MODE),--mode $(MODE)) $(if $(RESULTS),--results $(RESULTS))
+		$(if $(RESULTS),--results $(RESULTS))
 
 chaos-peers: build
 	ci/chaos-peers $(BIN)/python --tasks $(PEER_TASKS) --seed $(or $(SEED),1)

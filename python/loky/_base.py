@@ -46,7 +46,8 @@ if TYPE_CHECKING:
             """An answer could not be decoded."""
 
 
-_CANCELLED = (_std.CANCELLED, _std.CANCELLED_AND_NOTIFIED)
+_PENDING, _CANCELLED_AND_NOTIFIED = _std.PENDING, _std.CANCELLED_AND_NOTIFIED
+_CANCELLED = (_std.CANCELLED, _CANCELLED_AND_NOTIFIED)
 _DONE = (*_CANCELLED, _std.FINISHED)
 
 _guard = threading.RLock()
@@ -55,14 +56,11 @@ _guard = threading.RLock()
 One for all: a condition for each future is most of the memory and time that a future costs.
 """
 
-_cancelling = threading.RLock()
-"""Held while a future asks its pool for a cancellation, so that two who ask get the same answer."""
-
 
 def _renew_locks() -> None:
     """In a forked child: whoever held a lock does not exist there."""
-    global _guard, _cancelling
-    _guard, _cancelling = threading.RLock(), threading.RLock()
+    global _guard
+    _guard = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_renew_locks)
@@ -350,28 +348,26 @@ class Future(_std.Future["T"]):
         if not force and self._forced_grace_s is not None:
             force, grace = True, self._forced_grace_s
         alone = False
-        with _cancelling:
-            if self._state != _std.PENDING:
+        # Asked for with the lock, so that two who ask get the same answer: the pool's state has a lock
+        # of its own, and whoever holds that one waits for nobody.
+        with _guard:
+            if self._state != _PENDING:
                 return self._state in _CANCELLED
-            pool = self._living_pool()
+            pool = None if self._pool is None else self._pool()
             if pool is not None:
                 if not (pool.cancel(self._task) or (force and pool.cancel_by_force(self._task, grace))):
                     return False
-                # Said here, so that the next one who asks hears it. Whoever has to be told is told
-                # without the lock.
-                with _guard:
-                    if self._state != _std.PENDING:
-                        return self._state in _CANCELLED
-                    alone = self._made is None and not self._watchers
-                    self._state = _std.CANCELLED_AND_NOTIFIED if alone else _std.CANCELLED
+                # Whoever has to be told is told without the lock.
+                alone = self._made is None and not self._watchers
+                self._state = _CANCELLED_AND_NOTIFIED if alone else _std.CANCELLED
         if pool is None:
             return super().cancel()
-        if alone:
-            self._pool = None
-            if self._bells or self._callbacks:
-                self._finished_alone()
-        else:
+        if not alone:
             self._finish_cancelled(owed=True)
+            return True
+        self._pool = None
+        if self._bells or self._callbacks:
+            self._finished_alone()
         return True
 
     def force_on_cancel(self, grace: float = 0.2) -> "Self":

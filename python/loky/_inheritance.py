@@ -39,8 +39,7 @@ def limits() -> "Limits":
     found: Limits = {}
     if _resource is not None:
         for name in dir(_resource):
-            # That one is the mark of the family, by which the owner finds it.
-            if name.startswith("RLIMIT_") and name != "RLIMIT_LOCKS":
+            if name.startswith("RLIMIT_"):
                 number = getattr(_resource, name)
                 try:
                     found[number] = _resource.getrlimit(number)

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 _TRANSIENT = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN))
 """Errors of a shortage that may end: workers are tried again after a while."""
 
+_ENDS = frozenset(("value", "raised", "died", "timed_out", "expired", "broken", "shutdown", "undeliverable"))
+"""What an end of a task is called where somebody has to be told."""
+
 _SMALL_BYTES = 1024
 """A task up to this size does not count in what a lazy `map` has on its way."""
 
@@ -138,6 +141,30 @@ class PoolLife:
         Raises:
             BrokenProcessPool, ShutdownExecutorError, RuntimeError: the pool takes no more tasks.
         """
+        task = None
+        picklers = self._pickling_lock or _state.pickler_name or _state.registered_reducers
+        if options is None and not kwargs and not picklers:
+            try:
+                task = self._pool.submit_light(function, args)
+            except (PoolClosed, PoolBroken, PoolForked) as refusal:
+                raise self.refusal(refusal) from None
+        if task is None:
+            future = self._submit_any(function, args, kwargs, options)
+        else:
+            future = Future()
+            self._accepted(future, task, _running.label_of(function))
+        if self._pool.spawning():
+            self.start_workers()
+        return future
+
+    def _submit_any(
+        self,
+        function: "Any",
+        args: "tuple[Any, ...]",
+        kwargs: "dict[str, Any]",
+        options: "TaskOptions | None",
+    ) -> "Future[Any]":
+        """As `submit`, for a call that only a pickler can encode."""
         future: Future[Any] = Future()
         label = _running.label_of(function)
         if options is not None:
@@ -149,15 +176,15 @@ class PoolLife:
                 function = _soft_limit.call
         self._submitting.append(None)
         try:
-            end_shares = _begin_shares() if _state.shares else None
+            end_shares = None
+            if _state.shares:
+                from . import _share
+
+                end_shares = _share.collect_call()
             encoded: _pickling.Encoded | None = None
             try:
-                if options is not None and options.retry_on:
-                    encoded = self._encode(function, args, kwargs, options.retry_on)
-                elif self._pickling_lock is None:
-                    encoded = _pickling.encode_task(function, args, kwargs)
-                else:
-                    encoded = self._encode(function, args, kwargs)
+                retry_on = () if options is None else options.retry_on
+                encoded = self._encode(function, args, kwargs, retry_on)
             except PicklingError as error:
                 with self._unpicklable_lock:
                     self._unpicklable += 1
@@ -169,8 +196,6 @@ class PoolLife:
                 self._hand_over(future, *encoded, label, shared)
         finally:
             self._submitting.pop()
-        if self._pool.spawning():
-            self.start_workers()
         return future
 
     def _encode(
@@ -178,7 +203,7 @@ class PoolLife:
         function: "Any",
         args: "tuple[Any, ...]",
         kwargs: "dict[str, Any]",
-        retry_on: "tuple[type[BaseException], ...]" = (),
+        retry_on: "tuple[type[BaseException], ...]",
     ) -> "_pickling.Encoded":
         reducers = self._options.job_reducers
         if self._pickling_lock is None:
@@ -206,11 +231,15 @@ class PoolLife:
                 label = options.label or label
         except (PoolClosed, PoolBroken, PoolForked) as refusal:
             raise self.refusal(refusal) from None
-        future._pool, future._task, future._label = self.ref, task, label
         if buffers or len(stream) > _SMALL_BYTES:
             future._sent_bytes = len(stream) + sum(map(len, buffers))
         if shared:
             self._shared[task] = shared
+        self._accepted(future, task, label)
+
+    def _accepted(self, future: "Future[Any]", task: int, label: str | None) -> None:
+        """The engine has this task."""
+        future._pool, future._task, future._label = self.ref, task, label
         # The outcome may be here before the future is known. Both sides put down what they have
         # and then look for the other's; whoever takes the outcome out finishes the future.
         self.pending[task] = future
@@ -290,7 +319,8 @@ class PoolLife:
             return False
         # The engine does not report this end: the future is finished by whoever cancels.
         self.pending.pop(task, None)
-        self._shared.pop(task, None)
+        if self._shared:
+            self._shared.pop(task, None)
         return True
 
     def cancel_by_force(self, task: int, grace_s: float | None) -> bool:
@@ -310,11 +340,7 @@ class PoolLife:
         """The stacks of all workers by process id, each under a line that says what it runs."""
         if self.inherited:
             return {}
-        return {
-            pid: _running.under_heading(self.pending, *facts)
-            for facts in self._pool.stacks()
-            for pid in (facts[1],)
-        }
+        return {facts[1]: _running.under_heading(self.pending, *facts) for facts in self._pool.stacks()}
 
     def statistics(self) -> "PoolStatistics":
         """What the pool has done, and how it stands."""
@@ -426,16 +452,7 @@ class PoolLife:
                 future = self.pending.pop(item[1], None)
                 if future is not None:
                     future._finish_cancelled()
-            case (
-                "value"
-                | "raised"
-                | "died"
-                | "timed_out"
-                | "expired"
-                | "broken"
-                | "shutdown"
-                | "undeliverable"
-            ):
+            case kind if kind in _ENDS:
                 task = item[1]
                 future = self.pending.pop(task, None)
                 if future is None:
@@ -581,11 +598,3 @@ class PoolLife:
         # What the last words of a worker were to a tracker, nobody has seen any more.
         _standby.start_written()
         _lives.unregister(self)
-
-
-def _begin_shares() -> "Callable[[], Collection[_share.Shared[Any]]]":
-    """Collect the objects for many tasks in what this thread encodes; ends with the call of the result."""
-    from . import _share
-
-    before = _share.begin_call()
-    return lambda: _share.end_call(before)

@@ -1,8 +1,10 @@
 """The workers of a pool as a user sees them: process objects, in a mapping that is current."""
 
+import os
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 
 TYPE_CHECKING = False
@@ -28,6 +30,9 @@ class WorkerProcess:
         self._pool: Pool | None = pool
         self._exitcode: int | None = None
         self._gone = threading.Event()
+        self._sentinel_lock = threading.Lock()
+        self._sentinel: int | None = None
+        self._sentinel_writer: int | None = None
 
     def __repr__(self) -> str:
         state = "started" if self.is_alive() else f"stopped exitcode={self._exitcode}"
@@ -42,6 +47,28 @@ class WorkerProcess:
     def exitcode(self) -> int | None:
         """None while it runs; then its exit status, or the negative number of the signal."""
         return self._exitcode
+
+    @property
+    def sentinel(self) -> int:
+        """A descriptor that is ready for reading when the pool has seen the end of the process.
+
+        For `multiprocessing.connection.wait`. It is opened when it is first asked for, and closed with
+        this object.
+        """
+        with self._sentinel_lock:
+            if self._sentinel is None:
+                self._sentinel, self._sentinel_writer = os.pipe()
+                weakref.finalize(self, os.close, self._sentinel)
+                if self._gone.is_set():
+                    self._announce()
+            return self._sentinel
+
+    def _announce(self) -> None:
+        # A byte, not only an end of file: a process that the user has forked may hold the pipe open.
+        writer, self._sentinel_writer = self._sentinel_writer, None
+        if writer is not None:
+            os.write(writer, b"\0")
+            os.close(writer)
 
     def is_alive(self) -> bool:
         """Whether the process runs."""
@@ -80,7 +107,9 @@ class WorkerProcess:
         """The pool has seen its end."""
         self._exitcode = exitcode
         self._pool = None
-        self._gone.set()
+        with self._sentinel_lock:
+            self._gone.set()
+            self._announce()
 
 
 class WorkerTable(Mapping[int, WorkerProcess]):

@@ -16,6 +16,7 @@ from ._kept import attach, make
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import weakref
+    from collections.abc import Callable
     from typing import Any
 
     from ._pool import PoolLife
@@ -106,18 +107,15 @@ class _Call(threading.local):
 _call = _Call()
 
 
-def begin_call() -> "list[Shared[Any]] | None":
-    """Collect handles from here on; gives what `end_call` wants."""
-    before = _call.seen
-    _call.seen = []
-    return before
+def collect_call() -> "Callable[[], list[Shared[Any]]]":
+    """Collect the handles that this thread pickles; ends with the call of the result, which gives them."""
+    before, _call.seen = _call.seen, []
 
+    def end() -> "list[Shared[Any]]":
+        seen, _call.seen = _call.seen, before
+        return seen or []
 
-def end_call(before: "list[Shared[Any]] | None") -> "list[Shared[Any]]":
-    """The handles that were pickled since `begin_call`."""
-    seen = _call.seen
-    _call.seen = before
-    return seen or []
+    return end
 
 
 def _encode(obj: "Any") -> "_pickling.Encoded":

@@ -96,18 +96,23 @@ def get_reusable_executor(
             or fork.
         TypeError: `initializer` cannot be called, or an option is unknown.
     """
-    executor, _ = _ReusablePoolExecutor.get_reusable_executor(
-        max_workers=max_workers,
-        context=context,
-        timeout=timeout,
-        kill_workers=kill_workers,
-        reuse=reuse,
-        job_reducers=job_reducers,
-        result_reducers=result_reducers,
-        initializer=initializer,
-        initargs=initargs,
-        env=env,
+    arguments: dict[str, Any] = {
+        "context": context,
+        "timeout": timeout,
+        "job_reducers": job_reducers,
+        "result_reducers": result_reducers,
+        "initializer": initializer,
+        "initargs": initargs,
+        "env": env,
         **more,
+    }
+    # Nearly every call is for what is there. The classmethod finds the same with more care.
+    executor = _slot.executor
+    exact = type(executor) is _ReusablePoolExecutor and context is None and reuse == "auto"
+    if exact and executor is not None and executor._is_as_asked(max_workers, arguments):
+        return executor
+    executor, _ = _ReusablePoolExecutor.get_reusable_executor(
+        max_workers=max_workers, kill_workers=kill_workers, reuse=reuse, **arguments
     )
     return executor
 
@@ -223,9 +228,16 @@ class _ReusablePoolExecutor(ProcessPoolExecutor):
             return same_arguments(_without_reducers(_slot.arguments), _without_reducers(arguments))
         return bool(reuse)
 
+    def _is_as_asked(self, max_workers: int | None, arguments: "dict[str, Any]") -> bool:
+        """Whether this executor, which is in the slot, can go on as it is."""
+        same_size = max_workers == self._max_workers and self._serves(self._max_workers)
+        return same_size and same_arguments(_slot.arguments, arguments)
+
     def _serves(self, max_workers: int) -> bool:
         """Whether this executor can go on, with that many workers."""
-        return self._flags.broken is None and not self._flags.shutdown and max_workers <= self.queue_size
+        life, flags = self._life, self._flags
+        whole = flags.broken is None and not flags.shutdown and (life is None or not life.inherited)
+        return whole and max_workers <= self.queue_size
 
     def _resize(self, max_workers: int | None) -> None:
         """Change the number of workers; waits until no task is unfinished and the change is made.

@@ -1,4 +1,4 @@
-"""What a pool in the mode `break` owes: one death ends it, and all unfinished tasks are told of that one."""
+"""What a pool in the mode `break` owes: one death ends it, and all that is unfinished is told of that one."""
 
 from loky import BrokenProcessPool, CrashReport, TerminatedWorkerError
 from tests.chaos.verdict import VerdictError
@@ -23,8 +23,7 @@ class Breaking:
     def blame(self, name: str, report: CrashReport) -> None:
         """A task is told that it had begun in the worker that died."""
         self.is_broken = True
-        if report.cause == "zygote" and not self.zygote_struck:
-            raise VerdictError(f"{name} tells of a dead zygote, and nobody has touched it")
+        self._judge_cause(name, report)
         other = self._blamed.setdefault(report.pid, name)
         if other != name:
             raise VerdictError(f"{name} and {other} are both blamed for the end of process {report.pid}")
@@ -41,11 +40,14 @@ class Breaking:
                 raise VerdictError(f"{name} is told that it had begun, and is not blamed: {error}")
             if report.cause in _OF_ONE_TASK:
                 raise VerdictError(f"{name} is lost for the sake of another: {error}")
-            if report.cause == "zygote" and not self.zygote_struck:
-                raise VerdictError(f"{name} tells of a dead zygote, and nobody has touched it")
+            self._judge_cause(name, report)
         if self._culprit not in (None, culprit):
             raise VerdictError(f"{name} names {culprit} as culprit, others {self._culprit}")
         self._culprit = culprit
+
+    def _judge_cause(self, name: str, report: CrashReport) -> None:
+        if report.cause == "zygote" and not self.zygote_struck:
+            raise VerdictError(f"{name} tells of a dead zygote, and nobody has touched it")
 
     def refuse(self, error: BrokenProcessPool) -> None:
         """A broken pool has refused a task."""

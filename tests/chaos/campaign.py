@@ -7,6 +7,7 @@ the pool and when. The kernel's timing is its own.
 
 import argparse
 import contextlib
+import errno
 import json
 import os
 import random
@@ -72,7 +73,7 @@ class Campaign:
         self.pool = self._new_pool()
         self.workers_started = 0
         self.pools_broken = 0
-        self._last = self._submitted_here = 0
+        self._submitted = self._submitted_here = 0
         self.history: deque[str] = deque(maxlen=HISTORY_LEN)
         self._scarce_until = 0
 
@@ -125,27 +126,27 @@ class Campaign:
         self.kinds[planned.kind] += 1
         try:
             future = self._hand_over(planned)
-        except (OSError, RuntimeError) as refusal:
-            # A new pool takes descriptors and a thread; a wish that none had before takes a descriptor.
-            self.account.refused(planned, refusal)
-        else:
-            self._submitted_here += 1
-            self.outstanding.append((planned, future))
-        self._last = planned.number
+        except loky.BrokenProcessPool as refusal:
+            if self.account.breaking is None:
+                raise
+            self.account.breaking.refuse(refusal)
+            self._replace_pool()
+            future = self._hand_over(planned)
+        self._submitted += 1
+        self._submitted_here += 1
+        self.outstanding.append((planned, future))
 
     def _hand_over(self, planned: Planned) -> "Future[Any]":
-        """Submit to the present pool, or to the one after it if that is broken."""
         function, arguments = planned.call
-        for _ in range(2):
-            target = self.pool.options(**planned.options) if planned.options else self.pool
-            try:
-                return target.submit(function, self.ledger, planned.number, *arguments)
-            except loky.BrokenProcessPool as refusal:
-                if self.account.breaking is None:
-                    raise
-                self.account.breaking.refuse(refusal)
-                self._replace_pool()
-        raise VerdictError("a new pool is broken before it has a task")
+        target = self.pool.options(**planned.options) if planned.options else self.pool
+        try:
+            return target.submit(function, self.ledger, planned.number, *arguments)
+        except OSError as error:
+            # A pool that has not begun needs descriptors and a thread for that, and says so without them.
+            if error.errno not in (errno.EMFILE, errno.EAGAIN) or self._submitted_here:
+                raise
+            self.scarcity.end()
+            return target.submit(function, self.ledger, planned.number, *arguments)
 
     def settle(self) -> None:
         """Demand the end of the oldest task, and judge it."""
@@ -173,7 +174,7 @@ class Campaign:
 
     def _end_pool(self) -> None:
         self.pool.shutdown()
-        self.account.pool_over(self._last, time.monotonic_ns())
+        self.account.pool_over(self._submitted, time.monotonic_ns())
         self._judge_statistics()
         self.workers_started += self.pool.statistics().workers_started
         self._submitted_here = 0

@@ -1,6 +1,5 @@
 """The account of a campaign: how each task may end, and what the record of starts must show."""
 
-import errno
 from collections import Counter
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
@@ -13,8 +12,6 @@ from tests.chaos.plan import Planned
 from tests.chaos.verdict import VerdictError
 
 WAIT_S = 60.0
-
-_LACKS = {errno.EMFILE: "descriptors", errno.EAGAIN: "processes"}
 
 
 class Account:
@@ -37,7 +34,6 @@ class Account:
         self._answered: set[int] = set()
         self._expired: set[int] = set()
         self._scarce: set[str] = set()
-        self._refused: set[int] = set()
         self._over: list[tuple[int, int]] = []
 
     def scarce(self, what: str) -> None:
@@ -50,18 +46,6 @@ class Account:
             self._cancelled.setdefault(number, (at_ns, forced))
         else:
             self._unwanted.setdefault(number, at_ns)
-
-    def refused(self, planned: Planned, error: OSError | RuntimeError) -> None:
-        """A task was not accepted for the lack of something; it has no future, and must not begin."""
-        if isinstance(error, OSError):
-            lack = _LACKS.get(error.errno or 0)
-        else:
-            # What Python raises for a thread.
-            lack = "processes" if "can't start new thread" in str(error) else None
-        if lack not in self._scarce:
-            raise VerdictError(f"task {planned.number} is refused: {error!r}") from error
-        self._refused.add(planned.number)
-        self.ends["lacked a resource"] += 1
 
     def pool_over(self, last: int, at_ns: int) -> None:
         """A pool has been shut down, with all tasks up to this one."""
@@ -169,9 +153,6 @@ class Account:
         ghosts = self._expired & starts.keys()
         if ghosts:
             raise VerdictError(f"began although it was too late: {sorted(ghosts)[:10]}")
-        ghosts = self._refused & starts.keys()
-        if ghosts:
-            raise VerdictError(f"began although it was refused: {sorted(ghosts)[:10]}")
         silent = self._answered - starts.keys()
         if silent:
             raise VerdictError(f"answered and never began: {sorted(silent)[:10]}")

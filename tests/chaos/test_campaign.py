@@ -224,18 +224,6 @@ def test_the_judge_sees_a_task_that_began_after_its_pool(breaking, ledger):
         breaking.judge_record(ledger, 2)
 
 
-def test_the_judge_sees_a_refused_task_that_began(books, ledger):
-    lack = OSError(24, "table full")
-    with pytest.raises(VerdictError, match="is refused"):
-        books.refused(task(1), lack)
-    books.scarce("descriptors")
-    books.refused(task(1), lack)
-    books.judge_record(ledger, 1)
-    work.begin(ledger, 1)
-    with pytest.raises(VerdictError, match="although it was refused"):
-        books.judge_record(ledger, 1)
-
-
 def test_the_judge_sees_what_a_task_has_left(monkeypatch):
     monkeypatch.setattr(campaign.census, "settle", lambda *_: ["process 1 (S): of a task"])
     with pytest.raises(VerdictError, match="left behind"):

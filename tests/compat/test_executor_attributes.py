@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import inspect
+import multiprocessing.connection
 import os
 import pickle
 import signal
@@ -58,6 +59,26 @@ def test_after_the_end(pool):
     assert executor._executor_manager_thread is None
     assert executor._call_queue is executor._result_queue is None
     thread.join()
+
+
+def test_a_worker_has_a_sentinel_that_is_ready_when_it_has_ended(pool):
+    executor = pool(2)
+    executor.submit(abs, -1).result()
+    survivor, other = executor._processes.values()
+    sentinel = other.sentinel
+    assert other.sentinel == sentinel
+    assert multiprocessing.connection.wait([sentinel, survivor.sentinel], 0) == []
+    other.terminate()
+    assert multiprocessing.connection.wait([sentinel, survivor.sentinel], 30) == [sentinel]
+    assert other.exitcode == -signal.SIGTERM
+
+
+def test_a_sentinel_that_is_asked_for_after_the_end_is_ready_at_once(pool):
+    executor = pool(1)
+    executor.submit(abs, -1).result()
+    (process,) = executor._processes.values()
+    executor.shutdown()
+    assert multiprocessing.connection.wait([process.sentinel], 0) == [process.sentinel]
 
 
 def test_the_standard_librarys_names(pool):

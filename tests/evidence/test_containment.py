@@ -1,5 +1,6 @@
 """Nothing that a task has started outlives its worker, unless that was asked for."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -34,6 +35,17 @@ def left_by(pool, launcher, **options):
     executor = pool(1, launcher=launcher, **options)
     worker, pids = executor.submit(stayers.leave_all).result()
     return executor, worker, pids
+
+
+@contextlib.contextmanager
+def ended_at_last(spared):
+    """These are to live on, and end with the test."""
+    try:
+        yield
+    finally:
+        for pid in spared:
+            os.kill(pid, signal.SIGKILL)
+        assert eventually(lambda: not any(is_running(pid) for pid in spared))
 
 
 def zygote_of(worker):
@@ -117,7 +129,7 @@ def test_what_is_meant_to_live_lives(pool, launcher, end):
     executor = pool(1, launcher=launcher, timeout=0.1 if end == "leave" else None)
     worker, spared = executor.submit(stayers.leave_to_live, EXECUTED).result()
     doomed = [] if end == "leave" else executor.submit(stayers.leave_all).result()[1]
-    try:
+    with ended_at_last(spared):
         zygote = zygote_of(worker) if end != "leave" else 0
         if end == "kill":
             os.kill(worker, signal.SIGKILL)
@@ -130,10 +142,6 @@ def test_what_is_meant_to_live_lives(pool, launcher, end):
         executor.shutdown(wait=True)
         assert not zygote or has_ended(zygote, BOUND_S), "the zygote does not wait for them"
         assert all(is_running(pid) for pid in spared)
-    finally:
-        for pid in spared:
-            os.kill(pid, signal.SIGKILL)
-        assert eventually(lambda: not any(is_running(pid) for pid in spared))
 
 
 def test_the_wish_holds_for_what_the_spared_one_starts(pool, launcher):
@@ -145,10 +153,8 @@ def test_the_wish_holds_for_what_the_spared_one_starts(pool, launcher):
 
     pid = executor.submit(start).result()
     executor.shutdown(wait=True)
-    try:
+    with ended_at_last([pid]):
         assert is_running(pid)
-    finally:
-        os.kill(pid, signal.SIGKILL)
 
 
 def test_the_wish_is_not_handed_on_to_another_pool(pool, launcher):

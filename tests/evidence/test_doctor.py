@@ -76,6 +76,17 @@ def test_what_is_forced_away_is_told():
     assert told["environment"] == {**told["environment"], "LOKY_FORCE": "no_pidfd,no_seals,no_children_file"}
 
 
+def test_a_limit_that_leaves_no_room_for_marks_is_told():
+    assert found("--no-self-test")["processes"]["marks"] is True
+    limited = ["bash", "-c", 'ulimit -x 1000 && exec "$0" "$@"', sys.executable, "-m", "loky", "doctor"]
+    result = subprocess.run(
+        [*limited, "--no-self-test"], capture_output=True, text=True, check=True, env=programs.environment()
+    )
+    [line] = [line for line in result.stdout.splitlines() if line.startswith("  marks ")]
+    assert line.split()[1] == "no"
+    assert "ulimit -Hx" in line
+
+
 def test_a_machine_on_which_no_worker_starts_is_not_healthy():
     # The helpers of the pools cannot find the package's dependencies; this process has them already.
     script = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tools.tidy.rust_text import code_only, line_of
 from tools.tidy.tree import Finding, Tree
 
-UNSAFE_CRATES = ("sys", "shm", "py")
+UNSAFE_CRATES = ("sys", "py")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ _LIBRARIES = r"^crates/[^/]+/src/(?!bin/|main\.rs).*\.rs$"
 _ANY = r"^(?!tools/tidy/|tests/tidy/|Cargo\.lock$).*$"
 
 BANS = [
-    _ban("unsafe", r"\bunsafe\b", _OTHER_CRATES, "only sys, shm and py may hold it"),
+    _ban("unsafe", r"\bunsafe\b", _OTHER_CRATES, "only sys and py may hold it"),
     _ban("pyo3", r"\bpyo3\b", r"^crates/(?!py/).*\.rs$", "py is the only door to Python"),
     _ban(
         "pure-core",

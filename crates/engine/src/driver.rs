@@ -249,14 +249,19 @@ fn copy_waiting(shared: &Shared) {
 
 /// Ends the launcher, then tells the front that all is over.
 fn close(shared: &Shared) {
-    let (launcher, mut strays) = {
+    let (launcher, workers, mut strays) = {
         let mut state = shared.lock();
-        (state.launcher.take(), std::mem::take(&mut state.strays))
+        let workers = state.worker_pids();
+        (
+            state.launcher.take(),
+            workers,
+            std::mem::take(&mut state.strays),
+        )
     };
     if let Some(mut launcher) = launcher
         && !launcher.stop()
     {
-        strays.search(launcher.pid, launcher.mark);
+        strays.search(&launcher, workers);
     }
     strays.finish();
     let passing = Arc::clone(&shared.lock().passing);

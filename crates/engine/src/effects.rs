@@ -159,7 +159,7 @@ impl State {
             Mapping::shared(ledger_file.as_fd(), len)?.into_words(),
         ));
         let invalid = |_| io::Error::from(io::ErrorKind::InvalidData);
-        let ledger = Ledger::with_words(Arc::clone(&page)).map_err(invalid)?;
+        let ledger = Ledger::over(Arc::clone(&page)).map_err(invalid)?;
         let ends = rings::ends_over(&page, self.config.transport).map_err(invalid)?;
         let (outlet, inlet) = ends.unzip();
         let mut intake = Intake::new(Role::WorkerToParent);

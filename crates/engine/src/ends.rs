@@ -1,5 +1,6 @@
 //! The ends of workers and of the launcher: what was running, and what is known of the death.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use loky_core::effect::{KillReason, Verdict};
@@ -129,7 +130,7 @@ impl State {
             return;
         };
         let status = launcher.end();
-        self.strays.search(launcher.pid, launcher.mark);
+        self.strays.search(&launcher, self.worker_pids());
         self.launcher_fact = status.map(evidence::launcher_fact);
         if self.phase != Phase::Open {
             return;
@@ -158,6 +159,11 @@ impl State {
         for remains in buried {
             self.feed_exit(remains);
         }
+    }
+
+    /// The processes that are workers as far as is known.
+    pub(crate) fn worker_pids(&self) -> BTreeSet<i32> {
+        self.channels.values().map(|channel| channel.pid).collect()
     }
 
     /// Notes in which cgroups a worker is. An initializer may have moved it since it was made.

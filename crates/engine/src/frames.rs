@@ -9,7 +9,7 @@ use loky_core::event::{Event, LeaveReason};
 use loky_core::ids::{Attempt, TaskId, WorkerId};
 use loky_sys::clock;
 use loky_sys::memory::Mapping;
-use loky_wire::{DONE_RAISED, DONE_RETRY, Frame, Kind, Part, PayloadRef, Piece};
+use loky_wire::{DONE_RAISED, DONE_RETRY, Frame, FromWorker, FromZygote, Part, PayloadRef, Piece};
 
 use crate::answer::{Answer, AnswerSegment, AnswerStream, AnswerView};
 use crate::channel::{Read, Stage, Standing};
@@ -87,10 +87,10 @@ impl State {
         descriptors: Vec<Option<OwnedFd>>,
     ) -> Result<(), Offence> {
         let header = &frame.header;
-        match header.kind {
-            Kind::Ready => self.on_ready(worker, header.aux),
-            Kind::Done => return self.on_done(worker, frame, descriptors),
-            Kind::SegmentFreed => {
+        match FromWorker::of(header.kind).ok_or(Offence)? {
+            FromWorker::Ready => self.on_ready(worker, header.aux),
+            FromWorker::Done => return self.on_done(worker, frame, descriptors),
+            FromWorker::SegmentFreed => {
                 let Some(channel) = self.channels.get_mut(&worker) else {
                     return Ok(());
                 };
@@ -99,7 +99,7 @@ impl State {
                 }
                 self.segments.give_back(header.aux, worker);
             }
-            Kind::InitializerFailed => {
+            FromWorker::InitializerFailed => {
                 let payload = PayloadRef::decode(&frame.body).map_err(|_| Offence)?;
                 let failure = self.answer_of(worker, &payload, descriptors)?;
                 if let Received::Value(answer) = failure {
@@ -107,7 +107,7 @@ impl State {
                 }
                 self.feed(Event::InitializerFailed { worker });
             }
-            Kind::Leaving => {
+            FromWorker::Leaving => {
                 if let Some(channel) = self.channels.get_mut(&worker) {
                     channel.downgrade(Standing::Leaving);
                 }
@@ -118,20 +118,7 @@ impl State {
                 };
                 self.feed(Event::WorkerLeaving { worker, reason });
             }
-            Kind::Revoked | Kind::Bell => {}
-            Kind::Task
-            | Kind::Leave
-            | Kind::Forget
-            | Kind::Spawn
-            | Kind::Kill
-            | Kind::Stop
-            | Kind::Preload
-            | Kind::Hello
-            | Kind::Spawned
-            | Kind::SpawnFailed
-            | Kind::Exited
-            | Kind::Unfit
-            | Kind::Signalled => return Err(Offence),
+            FromWorker::Revoked | FromWorker::Bell => {}
         }
         Ok(())
     }
@@ -297,8 +284,8 @@ impl State {
 
     fn on_launcher_frame(&mut self, frame: &Frame, scratch: &mut [u8]) {
         let worker = WorkerId(frame.header.task);
-        match frame.header.kind {
-            Kind::Spawned => {
+        match FromZygote::of(frame.header.kind) {
+            Some(FromZygote::Spawned) => {
                 let Some(channel) = self.channels.get_mut(&worker) else {
                     return;
                 };
@@ -307,38 +294,24 @@ impl State {
                 self.meet(worker);
                 self.feed(Event::WorkerSpawned { worker });
             }
-            Kind::SpawnFailed => {
+            Some(FromZygote::SpawnFailed) => {
                 if self.channels.remove(&worker).is_some() {
                     let errno = i32::try_from(frame.header.aux).unwrap_or(0);
                     self.feed(Event::SpawnFailed { worker, errno });
                 }
             }
-            Kind::Exited => {
+            Some(FromZygote::Exited) => {
                 let usage = frame.exited_body().ok();
                 let status = frame.header.aux.cast_signed();
                 self.on_worker_end(worker, &Ending::Reaped { status, usage }, scratch);
             }
-            Kind::Unfit => {
+            Some(FromZygote::Unfit) => {
                 if let Some(launcher) = &mut self.launcher {
                     launcher.unfit = true;
                 }
             }
-            Kind::Signalled => self.on_signalled(worker, frame.header.aux),
-            Kind::Hello
-            | Kind::Task
-            | Kind::SegmentFreed
-            | Kind::Leave
-            | Kind::Bell
-            | Kind::Forget
-            | Kind::Ready
-            | Kind::Done
-            | Kind::InitializerFailed
-            | Kind::Leaving
-            | Kind::Revoked
-            | Kind::Spawn
-            | Kind::Kill
-            | Kind::Stop
-            | Kind::Preload => {}
+            Some(FromZygote::Signalled) => self.on_signalled(worker, frame.header.aux),
+            Some(FromZygote::Hello) | None => {}
         }
     }
 }

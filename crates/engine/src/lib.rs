@@ -24,6 +24,7 @@ mod library;
 pub mod look;
 pub mod machine;
 mod memory;
+pub mod numbers;
 mod parts;
 pub mod pool;
 mod recognise;

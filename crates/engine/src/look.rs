@@ -5,9 +5,12 @@
 //! task needs, nor while others want the processor, and nobody has to: the loop brings every answer.
 
 use std::hint::spin_loop;
+use std::thread::yield_now;
+use std::time::Duration;
 
 use loky_core::ids::{TaskId, WorkerId};
-use loky_sys::{clock, process};
+use loky_shm::{Spin, Step};
+use loky_sys::clock;
 
 use crate::pool::{Pool, Shared, ring};
 use crate::rings::{FRAMES_MAX, Tail};
@@ -16,8 +19,12 @@ use crate::state::State;
 /// The longest look.
 const LOOK_MAX_NS: u64 = 50_000;
 
-/// A task that ran longer than this teaches that answers do not come at once.
-const RUN_MAX_NS: u64 = 20_000;
+/// The longest look: whoever has less time than this should not begin one.
+pub const LOOK_MAX: Duration = Duration::from_nanos(LOOK_MAX_NS);
+
+/// A task that ran longer than this teaches that answers do not come at once. The three wake-ups that a
+/// look saves cost some 20 µs of processor time, and more of waiting.
+const RUN_MAX_NS: u64 = 40_000;
 
 /// With more unfinished tasks than this the loop has enough to do to be awake anyway.
 const UNFINISHED_MAX: usize = 4;
@@ -27,8 +34,12 @@ const LOOKS: u32 = 32;
 
 /// A look that has begun.
 struct Look {
+    task: TaskId,
     worker: WorkerId,
     tail: Tail,
+    spin: Spin,
+    /// The task is over.
+    over: bool,
 }
 
 impl State {
@@ -37,13 +48,13 @@ impl State {
         self.tasks.len() <= UNFINISHED_MAX
             && self.processors > 1
             && self.run_ns_last <= RUN_MAX_NS
-            && self.looks.budget_ns(LOOK_MAX_NS) > 0
+            && self.looks.is_ready()
     }
 
-    /// Begins to look for the answer of a task, where that is likely to pay. A worker that had to be
-    /// woken for it may well be waiting for the very processor on which this thread would look.
+    /// Begins to look for the answer of a task, where that is likely to pay and takes no processor from a
+    /// worker that is busy. One that had to be woken for the task may not get ready in so short a time.
     fn begin_look(&mut self, task: TaskId) -> Option<Look> {
-        if !self.may_look() {
+        if !self.may_look() || !self.has_processor_left() {
             return None;
         }
         let worker = self.tasks.get(&task)?.placement?.worker;
@@ -53,8 +64,11 @@ impl State {
             return None;
         }
         let look = Look {
+            task,
             worker,
             tail: outlet.tail(),
+            spin: self.looks.begin(clock::monotonic_ns(), LOOK_MAX_NS)?,
+            over: false,
         };
         channel.intake.inlet.as_mut()?.disarm();
         self.lookers += 1;
@@ -89,7 +103,6 @@ impl Pool {
             shared,
             look,
             found: false,
-            preemptions: process::preemptions(),
         })
     }
 }
@@ -98,8 +111,8 @@ impl Pool {
 pub struct PendingLook<'a> {
     shared: &'a Shared,
     look: Look,
+    /// `claim` has taken the end of the task.
     found: bool,
-    preemptions: u64,
 }
 
 impl PendingLook<'_> {
@@ -115,13 +128,11 @@ impl PendingLook<'_> {
 
 impl Drop for PendingLook<'_> {
     fn drop(&mut self) {
-        let disturbed = process::preemptions() != self.preemptions;
+        let now_ns = clock::monotonic_ns();
+        let spin = self.look.spin.clone();
         let mut state = self.shared.lock();
-        if disturbed {
-            state.looks.disturbed();
-        } else if !self.found {
-            state.looks.in_vain();
-        }
+        state.looks.end(spin, now_ns, self.look.over);
+        state.counts.found += u64::from(self.found);
         let wake = if state.end_look() {
             None
         } else {
@@ -133,26 +144,49 @@ impl Drop for PendingLook<'_> {
 }
 
 impl Look {
-    fn until_found<T>(&self, shared: &Shared, claim: &mut impl FnMut() -> Option<T>) -> Option<T> {
-        let begun_ns = clock::monotonic_ns();
+    fn until_found<T>(
+        &mut self,
+        shared: &Shared,
+        claim: &mut impl FnMut() -> Option<T>,
+    ) -> Option<T> {
         // What was committed before the look is found as well.
         let mut seen = None;
         loop {
+            match self.spin.step(clock::monotonic_ns()) {
+                Step::Look => {}
+                Step::Yield => {
+                    yield_now();
+                    let found = self.delivered(shared, claim);
+                    if self.over {
+                        return found;
+                    }
+                }
+                Step::Stop => return None,
+            }
             for _ in 0..LOOKS {
                 let now = Some(self.tail.read());
                 if now != seen {
                     seen = now;
                     let found = take(shared, self.worker, claim);
                     if found.is_some() {
+                        self.over = true;
                         return found;
                     }
                 }
                 spin_loop();
             }
-            if clock::monotonic_ns().saturating_sub(begun_ns) > LOOK_MAX_NS {
-                return None;
-            }
         }
+    }
+
+    /// What the loop has found meanwhile: an answer that is long, or has buffers, comes by the socket.
+    fn delivered<T>(
+        &mut self,
+        shared: &Shared,
+        claim: &mut impl FnMut() -> Option<T>,
+    ) -> Option<T> {
+        let state = shared.try_lock()?;
+        self.over = !state.tasks.contains_key(&self.task);
+        if self.over { claim() } else { None }
     }
 }
 

@@ -3,10 +3,11 @@
 //! It starts nothing that outlives the call and changes nothing.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use loky_sys::cgroup::{self, GroupVersion, MemoryGroup};
-use loky_sys::{limits, memory, pidfd, process};
+use loky_sys::{limits, mark, memory, pidfd, process};
 
 /// The variable that names a memory cgroup below which pools may make groups of their own.
 pub const GROUP_VARIABLE: &str = "LOKY_CGROUP";
@@ -50,6 +51,8 @@ pub struct Machine {
     pub seals: bool,
     /// The kernel lists the children of a process.
     pub children_lists: bool,
+    /// Whom a worker leaves that dies together with its launcher can be found.
+    pub marks: bool,
     /// Descriptors that this process may have, and how far it may raise that itself.
     pub open_files: (Option<u64>, Option<u64>),
     /// The memory cgroup of this process.
@@ -71,13 +74,11 @@ impl Machine {
                 .is_some_and(|file| memory::is_sealed(file).unwrap_or(false)),
             memory_files: file.is_some(),
             children_lists: process::has_children_lists(),
+            marks: mark::is_possible(),
             open_files: limits::open_files(),
             group: MemoryGroup::of(process::pid()).map(|group| facts_of(&group)),
             kernel_kills: cgroup::kernel_kills(),
-            limit_mechanism: match parent_group() {
-                Some(group) => LimitMechanism::Group(group.folder().to_path_buf()),
-                None => LimitMechanism::Sampling,
-            },
+            limit_mechanism: LimitMechanism::look(None),
         }
     }
 }
@@ -95,12 +96,31 @@ fn facts_of(group: &MemoryGroup) -> GroupFacts {
     }
 }
 
+impl LimitMechanism {
+    /// How the limit of a pool would be kept, where this folder, or else the one in the variable, is meant for
+    /// the groups of its workers.
+    pub fn look(named: Option<&Path>) -> Self {
+        match parent_group(named) {
+            Some(group) => Self::Group(group.folder().to_path_buf()),
+            None => Self::Sampling,
+        }
+    }
+}
+
 /// The group below which groups for workers may be made: one that somebody has named for it. Being
 /// allowed to write somewhere is no invitation to do so.
-pub(crate) fn parent_group() -> Option<MemoryGroup> {
-    let folder = env::var_os(GROUP_VARIABLE).filter(|folder| !folder.is_empty())?;
-    let group = MemoryGroup::at(&PathBuf::from(folder))?;
-    let name = format!("loky-look-{}", process::pid());
+fn parent_group(named: Option<&Path>) -> Option<MemoryGroup> {
+    let named = named.map(Path::to_path_buf);
+    let folder = named.or_else(|| env::var_os(GROUP_VARIABLE).map(PathBuf::from));
+    let folder = folder.filter(|folder| !folder.as_os_str().is_empty())?;
+    let group = MemoryGroup::at(&folder)?;
+    let name = format!("loky-look-{}-{}", process::pid(), next_trial());
     let trial = group.make_below(&name, u64::MAX >> 2).ok()?;
     trial.remove().is_ok().then_some(group)
+}
+
+/// Two pools that are made at the same time try names of their own.
+fn next_trial() -> u64 {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    COUNT.fetch_add(1, Ordering::Relaxed)
 }

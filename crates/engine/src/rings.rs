@@ -243,14 +243,19 @@ impl State {
         }
     }
 
+    /// Whether a processor is left beside those of the busy workers.
+    pub(crate) fn has_processor_left(&self) -> bool {
+        let busy = self.channels.values().filter(|channel| channel.is_busy());
+        busy.take(self.processors).count() < self.processors
+    }
+
     /// Lets a worker that is being given a task look for the next one, where a processor is left for
     /// it beside those of the other busy workers and that of this process.
     pub(crate) fn allow_look(&self, worker: WorkerId) {
         if self.config.transport == Transport::Socket {
             return;
         }
-        let busy = self.channels.values().filter(|channel| channel.is_busy());
-        let limit_ns = if busy.take(self.processors).count() >= self.processors {
+        let limit_ns = if !self.has_processor_left() {
             0
         } else if self.tasks.len() == 1 && self.may_look() {
             LONE_LOOK_NS

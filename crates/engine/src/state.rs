@@ -24,6 +24,7 @@ use crate::config::PoolConfig;
 use crate::evidence::Witness;
 use crate::front::{Delivery, Front, TaskEnd};
 use crate::launcher::{LauncherProcess, Setup};
+use crate::numbers::ByNumber;
 use crate::parts::{Placed, StreamPiece, TaskBuffer};
 use crate::report::{Breakage, CrashReport};
 use crate::segments::TaskSegments;
@@ -142,9 +143,9 @@ pub(crate) struct State {
     pub(crate) core: Core,
     pub(crate) events: VecDeque<Event>,
     pub(crate) effects: Vec<Effect>,
-    pub(crate) tasks: HashMap<TaskId, TaskEntry>,
+    pub(crate) tasks: ByNumber<TaskId, TaskEntry>,
     pub(crate) task_last: u64,
-    pub(crate) channels: HashMap<WorkerId, Channel>,
+    pub(crate) channels: ByNumber<WorkerId, Channel>,
     pub(crate) dirty: Vec<WorkerId>,
     pub(crate) launcher: Option<LauncherProcess>,
     /// Whom a launcher left that died.
@@ -167,7 +168,7 @@ pub(crate) struct State {
     /// Wakes the loop; there while the loop runs.
     pub(crate) wake: Option<Arc<Wake>>,
     pub(crate) fault: Option<String>,
-    /// The task whose end is told to its caller and so to nobody else.
+    /// The task whose cancellation is told to its caller and so to nobody else; nobody once it is.
     pub(crate) withdrawing: Option<TaskId>,
     /// What is known of the break, for those who are refused because of it.
     pub(crate) broke: Option<Arc<Breakage>>,
@@ -200,9 +201,9 @@ impl State {
             core,
             events: VecDeque::new(),
             effects: Vec::new(),
-            tasks: HashMap::new(),
+            tasks: ByNumber::default(),
             task_last: 0,
-            channels: HashMap::new(),
+            channels: ByNumber::default(),
             dirty: Vec::new(),
             launcher: None,
             strays: Strays::default(),
@@ -287,7 +288,9 @@ impl State {
         self.limited_tasks -= usize::from(limited);
         self.wait_no_more(task, &entry.buffers);
         self.let_go_of(&mut entry);
-        if self.withdrawing != Some(task) || !matches!(end, TaskEnd::Cancelled) {
+        if self.withdrawing == Some(task) && matches!(end, TaskEnd::Cancelled) {
+            self.withdrawing = None;
+        } else {
             self.front.deliver(Delivery::Ended { task, end });
         }
     }

@@ -4,6 +4,7 @@
 //! worker left that died just before; those have gone to a process that knows nothing of them. All that descends
 //! from a launcher has its mark, so they are found by that. It never waits under the lock of the pool's state.
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
@@ -11,7 +12,10 @@ use std::io;
 use loky_sys::lifeline::LET_LIVE_VARIABLE;
 use loky_sys::mark::{self, Mark};
 use loky_sys::poll::poll;
+use loky_sys::signal::{SIGCONT, SIGKILL};
 use loky_sys::{clock, process};
+
+use crate::launcher::LauncherProcess;
 
 /// The pause between two looks: who is killed needs a moment to end.
 const LOOK_INTERVAL_NS: u64 = 2_000_000;
@@ -22,6 +26,10 @@ const BLIND_INTERVAL_NS: u64 = 20_000_000;
 /// How often a search looks at the most, which takes two seconds or more. Whoever is still there has been killed and
 /// waits in the kernel, or makes others faster than they can be killed.
 const LOOKS_MAX: u32 = 1000;
+
+/// For how many looks, half a second or more, the workers may end by themselves. They take along what is below them, also
+/// what has lost the mark.
+const LENIENT_LOOKS: u32 = 250;
 
 /// A list may lack somebody who is being made, so one empty look is no proof.
 const EMPTY_LOOKS: u32 = 2;
@@ -49,6 +57,8 @@ pub(crate) struct Strays {
 /// The search for whom one launcher left.
 struct Search {
     mark: Mark,
+    /// Those that were known as workers when the launcher died.
+    workers: BTreeSet<i32>,
     /// Whoever was executed with this variable, and what is below him, is left alone.
     let_live: String,
     looks: u32,
@@ -56,12 +66,14 @@ struct Search {
 }
 
 impl Strays {
-    /// Looks for whom a launcher left that is over, and goes on with that until nobody is found.
-    pub(crate) fn search(&mut self, launcher_pid: i32, mark: Option<Mark>) {
-        let Some(mark) = mark else { return };
+    /// Looks for whom a launcher left that is over, and goes on with that until nobody is found. These are the workers
+    /// that may still be there.
+    pub(crate) fn search(&mut self, launcher: &LauncherProcess, workers: BTreeSet<i32>) {
+        let Some(mark) = launcher.mark else { return };
         self.searches.push(Search {
             mark,
-            let_live: format!("{LET_LIVE_VARIABLE}={launcher_pid}"),
+            workers,
+            let_live: format!("{LET_LIVE_VARIABLE}={}", launcher.pid),
             looks: 0,
             empty_looks: 0,
         });
@@ -95,9 +107,17 @@ impl Strays {
     fn look(&mut self, now_ns: u64, is_waited_for: bool) {
         let mut pause_ns = None;
         self.searches.retain_mut(|search| {
-            let found = search.kill_all();
-            let blind = found.is_err();
-            search.note(found.ok(), is_waited_for);
+            let found = search.strike_all();
+            let blind = found.as_ref().is_err_and(process::is_shortage);
+            // Any other error is no reason to look again.
+            search.note(
+                if blind {
+                    None
+                } else {
+                    Some(found.unwrap_or(0))
+                },
+                is_waited_for,
+            );
             if search.is_over() {
                 return false;
             }
@@ -127,29 +147,44 @@ impl Search {
         self.empty_looks >= EMPTY_LOOKS || self.looks >= LOOKS_MAX
     }
 
-    /// How many have been found, killed already or not.
-    fn kill_all(&self) -> io::Result<usize> {
-        let mut found = mark::bearers(self.mark)?;
-        found.retain(|pid| !self.is_spared(*pid));
-        for pid in &found {
+    /// How many have been found, struck already or not.
+    fn strike_all(&self) -> io::Result<usize> {
+        let mut count = 0;
+        for pid in mark::bearers(self.mark)? {
+            if self.is_spared(pid)? {
+                continue;
+            }
+            count += 1;
             // Whoever cannot be killed (he may have become another user) is found again, until the looks are over.
-            drop(mark::kill(*pid, self.mark));
+            drop(mark::signal(pid, self.mark, self.signal_for(pid)));
         }
-        Ok(found.len())
+        Ok(count)
     }
 
-    fn is_spared(&self, pid: i32) -> bool {
+    /// A worker that was stopped has to go on to end by itself.
+    fn signal_for(&self, pid: i32) -> i32 {
+        if self.looks < LENIENT_LOOKS && self.workers.contains(&pid) {
+            SIGCONT
+        } else {
+            SIGKILL
+        }
+    }
+
+    fn is_spared(&self, pid: i32) -> io::Result<bool> {
         let mut next = pid;
         for _ in 0..ANCESTORS_MAX {
             if next <= 1 || next == process::pid() {
-                return false;
+                return Ok(false);
             }
-            if process::was_given(next, &self.let_live) {
-                return true;
+            if process::was_given(next, &self.let_live)? {
+                return Ok(true);
             }
-            next = process::parent_of(next).unwrap_or(0);
+            next = match process::parent_of(next) {
+                Err(error) if process::is_shortage(&error) => return Err(error),
+                parent => parent.unwrap_or(0),
+            };
         }
-        false
+        Ok(false)
     }
 }
 
@@ -160,6 +195,7 @@ mod tests {
     fn search() -> Search {
         Search {
             mark: Mark::new(1, 1),
+            workers: BTreeSet::from([7]),
             let_live: String::new(),
             looks: 0,
             empty_looks: 0,
@@ -186,6 +222,19 @@ mod tests {
         assert!(!search.is_over());
         search.note(Some(1), false);
         assert!(search.is_over());
+    }
+
+    #[test]
+    fn workers_may_end_by_themselves_for_a_while() {
+        let mut search = search();
+        assert_eq!(
+            (search.signal_for(7), search.signal_for(8)),
+            (SIGCONT, SIGKILL)
+        );
+        for _ in 0..LENIENT_LOOKS {
+            search.note(Some(1), false);
+        }
+        assert_eq!(search.signal_for(7), SIGKILL);
     }
 
     #[test]

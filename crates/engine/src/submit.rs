@@ -64,6 +64,5 @@ pub(crate) fn withdraw(state: &mut State, task: TaskId) -> bool {
         task,
         force_grace_ns: None,
     });
-    state.withdrawing = None;
-    !state.tasks.contains_key(&task)
+    state.withdrawing.take().is_none()
 }

@@ -85,6 +85,7 @@ impl Losses {
 pub(crate) struct Counts {
     pub(crate) ends: Ends,
     pub(crate) losses: Losses,
+    pub(crate) found: u64,
 }
 
 /// A pool at one moment of its life.
@@ -96,6 +97,8 @@ pub struct Tally {
     pub accepted: u64,
     /// How those of them ended that are over.
     pub ends: Ends,
+    /// Ends that a waiting thread found itself, by a look.
+    pub found: u64,
     /// Those that have not ended.
     pub unfinished: u64,
     /// Those of them that a worker has begun and not yet ended.
@@ -125,6 +128,7 @@ impl State {
             core: self.core.statistics(),
             accepted: self.task_last,
             ends: self.counts.ends,
+            found: self.counts.found,
             unfinished,
             // A claim of an attempt that nobody waits for any more may still stand.
             running: unfinished.min(living().map(running_on).sum()),

@@ -5,6 +5,7 @@
 use std::ffi::{OsStr, OsString};
 use std::num::NonZero;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use loky_engine::config::{self, CoreConfig, PoolConfig, Transport};
@@ -12,6 +13,7 @@ use loky_engine::config::{self, CoreConfig, PoolConfig, Transport};
 use crate::error::Error;
 use crate::executor::{Defaults, ProcessPoolExecutor};
 use crate::launch;
+use crate::memory::MemoryMechanism;
 use crate::options::{TaskOptions, bytes, time};
 use crate::reusable;
 use crate::setup::{Prologue, Surroundings};
@@ -65,6 +67,7 @@ pub struct Builder {
     start_timeout: Option<Duration>,
     grace: Option<Duration>,
     memory_limit_bytes: Option<u64>,
+    memory_group: Option<PathBuf>,
     task_options: TaskOptions,
     on_slow: Option<Listener>,
     on_crash: OnCrash,
@@ -88,6 +91,7 @@ impl Builder {
             start_timeout: None,
             grace: None,
             memory_limit_bytes: None,
+            memory_group: None,
             task_options: TaskOptions::new(),
             on_slow: None,
             on_crash: OnCrash::default(),
@@ -137,6 +141,16 @@ impl Builder {
     /// tasks.
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.memory_limit_bytes = Some(bytes);
+        self
+    }
+
+    /// The folder of a memory cgroup that may be used for this pool: each worker of a pool with a
+    /// [`memory_limit`](Self::memory_limit) gets a group of its own below it, so that the kernel keeps that
+    /// limit. Where nothing is said it is the one that the variable `LOKY_CGROUP` names. Where no group can
+    /// be made the limit is kept by looking alone;
+    /// [`memory_mechanism`](ProcessPoolExecutor::memory_mechanism) tells which it is.
+    pub fn memory_group(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.memory_group = Some(folder.into());
         self
     }
 
@@ -237,7 +251,10 @@ impl Builder {
         }
         self.check_variables()?;
         let prepared = self.task_options.prepared(self.on_slow.is_some())?;
-        let command = launch::zygote_command(self.preload.as_ref(), self.environment())?;
+        let limit_bytes = bytes("memory_limit", self.memory_limit_bytes)?;
+        let mechanism = MemoryMechanism::of_pool(limit_bytes, self.memory_group.as_deref());
+        let groups = mechanism.groups(limit_bytes);
+        let command = launch::zygote_command(self.preload.as_ref(), self.environment(), groups)?;
         let config = PoolConfig {
             core: CoreConfig {
                 workers: worker_count(self.worker_number())?,
@@ -266,13 +283,14 @@ impl Builder {
             segment_budget_bytes: self.segment_budget_bytes,
             stack_signal: None,
             capture_stderr: self.capture_stderr,
-            memory_limit_bytes: bytes("memory_limit", self.memory_limit_bytes)?,
+            memory_limit_bytes: limit_bytes,
         };
         let initializer = self.initializer;
         let defaults = Defaults {
             options: self.task_options,
             prepared,
             has_listener: self.on_slow.is_some(),
+            mechanism,
         };
         let surroundings = Surroundings { initializer };
         ProcessPoolExecutor::start(config, surroundings, defaults, self.on_slow)

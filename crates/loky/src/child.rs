@@ -35,7 +35,7 @@ fn play_zygote(role: ZygoteRole) -> Result<i32, WorkerError> {
     let options = ZygoteOptions {
         parent_pid: role.parent_pid,
         exec: Some(role.template),
-        groups: None,
+        groups: role.groups,
     };
     let mut zygote = Zygote::adopt_inherited(role.control, options)?;
     let mut prepared = None;
@@ -90,10 +90,9 @@ fn work(seed: Seed, prepared: Result<(), Failure>) -> Result<i32, WorkerError> {
         return Ok(0);
     }
     worker.ready()?;
-    let own_pid = std::process::id();
     loop {
         match worker.next()? {
-            Turn::Task(task) => run(&mut worker, &task, own_pid)?,
+            Turn::Task(task) => run(&mut worker, &task)?,
             Turn::Lost {
                 task,
                 attempt,
@@ -111,12 +110,12 @@ fn work(seed: Seed, prepared: Result<(), Failure>) -> Result<i32, WorkerError> {
     }
 }
 
-fn run(worker: &mut Worker, task: &TaskIn, own_pid: u32) -> Result<(), WorkerError> {
+fn run(worker: &mut Worker, task: &TaskIn) -> Result<(), WorkerError> {
     let Ran(ran) = run_call(Sent {
         stream: task.stream.as_bytes(),
         buffers: task.buffers.iter().cloned().map(Shared::new).collect(),
     });
-    if std::process::id() != own_pid {
+    if worker.is_copy() {
         // A fork that the task made has come to the end of the task. The answer is its parent's.
         std::process::exit(0);
     }

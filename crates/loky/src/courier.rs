@@ -1,10 +1,8 @@
 //! Takes what the engine delivers to where it is waited for.
 //!
 //! Called under the pool's lock, it only files ends into slots. What may call foreign code or the
-//! pool (wakers, the description of workers' surroundings) is an errand for a thread of its own.
+//! pool (wakers, the description of workers' surroundings), or takes long, is an errand for a thread of its own.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -12,11 +10,15 @@ use std::task::Waker;
 use std::time::Duration;
 
 use loky_engine::TaskId;
-use loky_engine::front::{Delivery, Front, TaskEnd};
+use loky_engine::front::{Buffer, Delivery, Front, TaskEnd};
+use loky_engine::numbers::ByNumber;
 use loky_engine::report::Breakage;
 
 use crate::slot::{Arrivals, Slot};
 use crate::slow::SlowTask;
+
+/// Fewer bytes are let go of at once: that takes less time than waking a thread.
+const LET_GO_MIN: usize = 256 << 10;
 
 /// Something to do that may not be done under the pool's lock.
 pub(crate) enum Errand {
@@ -26,6 +28,8 @@ pub(crate) enum Errand {
     Tell(SlowTask),
     /// Describe the surroundings of workers.
     DescribeSetup,
+    /// Let go of buffers whose memory goes back to the system, page by page.
+    LetGo(Vec<Box<dyn Buffer>>),
     /// Nothing more will come.
     End,
 }
@@ -54,9 +58,11 @@ struct Ledger {
     early: Ids<TaskEnd>,
     /// Who sleeps and has something to wake up for.
     sleepers: Vec<Sleeper>,
+    /// What is to be let go of, once the tasks that it was copied for are on their way.
+    discarded: Vec<Box<dyn Buffer>>,
 }
 
-type Ids<T> = HashMap<TaskId, T, BuildHasherDefault<NumberHasher>>;
+type Ids<T> = ByNumber<TaskId, T>;
 
 impl Courier {
     /// A courier, and the errands that it will have.
@@ -143,6 +149,15 @@ impl Courier {
         }
     }
 
+    /// Giving much memory back takes milliseconds, in which nobody could come to the pool and the task that
+    /// it was copied for would not be on its way.
+    fn let_go(&self, mut buffers: Vec<Box<dyn Buffer>>) {
+        let lens = buffers.iter().map(|buffer| buffer.bytes().len());
+        if lens.fold(0, usize::saturating_add) >= LET_GO_MIN {
+            self.lock().discarded.append(&mut buffers);
+        }
+    }
+
     /// Once the thread for errands has ended there is nobody left to wake or to set up.
     fn order(&self, errand: Errand) {
         drop(self.errands.send(errand));
@@ -153,12 +168,18 @@ impl Front for Courier {
     /// Wakes threads once for all that has come: whoever is woken takes all of it, and does not
     /// contend with what is still being delivered.
     fn settle(&self) {
-        let sleepers = std::mem::take(&mut self.lock().sleepers);
+        let mut ledger = self.lock();
+        let sleepers = std::mem::take(&mut ledger.sleepers);
+        let discarded = std::mem::take(&mut ledger.discarded);
+        drop(ledger);
         for sleeper in sleepers {
             match sleeper {
                 Sleeper::Waiter(slot) => slot.wake(),
                 Sleeper::Collector(arrivals) => arrivals.wake(),
             }
+        }
+        if !discarded.is_empty() {
+            self.order(Errand::LetGo(discarded));
         }
     }
 
@@ -171,8 +192,9 @@ impl Front for Courier {
             }
             Delivery::Broke(breakage) => drop(self.breakage.set(breakage)),
             Delivery::Stopped => self.order(Errand::End),
-            // Plain memory, and news that nobody has asked for.
-            Delivery::Discarded(_) | Delivery::WorkerGone { .. } | Delivery::Notice(_) => {}
+            Delivery::Discarded(buffers) => self.let_go(buffers),
+            // News that nobody has asked for.
+            Delivery::WorkerGone { .. } | Delivery::Notice(_) => {}
             Delivery::Slow {
                 task,
                 ran_ns,
@@ -183,22 +205,56 @@ impl Front for Courier {
     }
 }
 
-/// Task numbers count up from 1, so they are good hashes of themselves once they are spread.
-#[derive(Default)]
-struct NumberHasher(u64);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Hasher for NumberHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
+    /// So many bytes, and whether they are still there.
+    struct Bytes(Vec<u8>, Arc<AtomicBool>);
 
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte) ^ self.0.rotate_left(8));
+    impl Bytes {
+        fn watched(len: usize) -> (Box<dyn Buffer>, Arc<AtomicBool>) {
+            let is_there = Arc::new(AtomicBool::new(true));
+            (
+                Box::new(Self(vec![0; len], Arc::clone(&is_there))),
+                is_there,
+            )
         }
     }
 
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    impl Buffer for Bytes {
+        fn bytes(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    impl Drop for Bytes {
+        fn drop(&mut self) {
+            self.1.store(false, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn much_memory_is_let_go_of_as_an_errand_once_all_has_been_written() {
+        let (courier, errands) = Courier::new();
+        let (buffer, is_there) = Bytes::watched(LET_GO_MIN);
+        courier.deliver(Delivery::Discarded(vec![buffer]));
+        assert!(errands.try_recv().is_err());
+        courier.settle();
+        let errand = errands.try_recv().ok();
+        assert!(matches!(errand, Some(Errand::LetGo(_))));
+        assert!(is_there.load(Ordering::Relaxed));
+        drop(errand);
+        assert!(!is_there.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn little_memory_is_let_go_of_at_once() {
+        let (courier, errands) = Courier::new();
+        let (buffer, is_there) = Bytes::watched(LET_GO_MIN - 1);
+        courier.deliver(Delivery::Discarded(vec![buffer]));
+        assert!(!is_there.load(Ordering::Relaxed));
+        courier.settle();
+        assert!(errands.try_recv().is_err());
     }
 }

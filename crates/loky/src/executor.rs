@@ -21,6 +21,7 @@ use crate::courier::{Courier, Errand};
 use crate::error::Error;
 use crate::future::TaskFuture;
 use crate::map::Map;
+use crate::memory::MemoryMechanism;
 use crate::observed::Statistics;
 use crate::options::{Prepared, TaskOptions};
 use crate::setup::Surroundings;
@@ -80,6 +81,8 @@ pub(crate) struct Defaults {
     pub(crate) prepared: Prepared,
     /// There is somebody to tell of slow tasks.
     pub(crate) has_listener: bool,
+    /// How their limit on memory is kept.
+    pub(crate) mechanism: MemoryMechanism,
 }
 
 /// The pool itself, which futures hold too.
@@ -260,12 +263,18 @@ impl ProcessPoolExecutor {
     /// What has been counted since the pool was made.
     pub fn statistics(&self) -> Statistics {
         let tally = self.handle.inner.pool.tally().unwrap_or_default();
-        Statistics::new(&tally.core)
+        Statistics::new(&tally)
     }
 
     /// The worker processes that there are, by their place in the pool.
     pub fn workers(&self) -> Vec<WorkerProcess> {
         self.handle.inner.pool.workers()
+    }
+
+    /// What keeps the [limit on memory](Builder::memory_limit) of this pool, found out when it was made. A limit
+    /// of single tasks is always kept by looking.
+    pub fn memory_mechanism(&self) -> MemoryMechanism {
+        self.handle.inner.defaults.mechanism.clone()
     }
 
     /// Changes the number of workers. Workers that are too many leave when they have finished what
@@ -407,6 +416,7 @@ fn run_errands(pool: &Weak<Inner>, errands: &Receiver<Errand>, on_slow: Option<&
                     inner.answer_setup();
                 }
             }
+            Errand::LetGo(buffers) => drop(buffers),
             Errand::End => return,
         }
     }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use loky_engine::TaskId;
 use loky_engine::front::TaskEnd;
+use loky_engine::look::LOOK_MAX;
 use serde::de::DeserializeOwned;
 
 use crate::answer;
@@ -106,6 +107,18 @@ impl<T> TaskFuture<T> {
         seen.map(WorkerState::new)
     }
 
+    /// Looks for the end for a moment, where it is likely to come at once and the deadline leaves
+    /// the time. Found or not, it is in the slot when it has come.
+    fn look(&self, deadline: Option<Instant>) {
+        let soon = |deadline| Instant::now() + LOOK_MAX > deadline;
+        if self.is_done() || deadline.is_some_and(soon) {
+            return;
+        }
+        if let Some(look) = self.inner.pool.begin_look(self.id) {
+            look.look(|| self.slot.end().map(|_| ()));
+        }
+    }
+
     pub(crate) fn announce(&self, arrivals: &Arc<Arrivals>, ticket: u64) {
         self.slot.announce(arrivals, ticket);
     }
@@ -125,6 +138,7 @@ impl<T: DeserializeOwned> TaskFuture<T> {
     }
 
     fn wait_until(&self, deadline: Option<Instant>) -> Result<T, Error> {
+        self.look(deadline);
         match self.slot.wait(deadline) {
             Some(end) => answer::read(end, &self.slot),
             None => Err(Error::WaitTimeout),

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use linkme::distributed_slice;
 use loky_engine::config::LauncherCommand;
-use loky_worker::ExecTemplate;
+use loky_worker::{ExecTemplate, GroupOptions};
 
 use crate::error::Error;
 use crate::setup::Prologue;
@@ -19,7 +19,7 @@ use crate::task;
 const ZYGOTE: &str = "__loky_zygote__";
 /// The first word of an executed worker.
 const WORKER: &str = "__loky_worker__";
-/// Stands where there is no preload task.
+/// Stands where there is no preload task, and where no groups are made.
 const NOTHING: &str = "-";
 
 /// Names of tests that serve as an entry for workers, each made by
@@ -92,6 +92,8 @@ pub(crate) struct ZygoteRole {
     pub(crate) origin: Origin,
     /// How this process executes workers.
     pub(crate) template: ExecTemplate,
+    /// Where it makes memory cgroups for them.
+    pub(crate) groups: Option<GroupOptions>,
 }
 
 #[derive(Debug)]
@@ -140,7 +142,7 @@ impl Role {
 
 impl ZygoteRole {
     fn read(before: &[OsString], rest: &[OsString]) -> Option<Self> {
-        let [parent_pid, fingerprint, preload, control] = rest else {
+        let [parent_pid, fingerprint, preload, limit, below, control] = rest else {
             return None;
         };
         let own = before.split_first().map_or(&[][..], |(_, words)| words);
@@ -149,6 +151,13 @@ impl ZygoteRole {
         Some(Self {
             parent_pid: parent_pid.to_str()?.parse().ok()?,
             control: control.to_str()?.parse().ok()?,
+            groups: match limit.to_str()? {
+                NOTHING => None,
+                limit => Some(GroupOptions {
+                    below: PathBuf::from(below),
+                    limit_bytes: limit.parse().ok()?,
+                }),
+            },
             origin: Origin::read(fingerprint, preload)?,
             template: ExecTemplate {
                 program: program(),
@@ -189,6 +198,7 @@ impl Origin {
 pub(crate) fn zygote_command(
     preload: Option<&Prologue>,
     environment: Option<Vec<(OsString, OsString)>>,
+    groups: Option<GroupOptions>,
 ) -> Result<LauncherCommand, Error> {
     let mut arguments = Entry::of_this_program()?.words();
     let preload = preload.map_or_else(|| NOTHING.to_owned(), Prologue::to_word);
@@ -199,6 +209,10 @@ pub(crate) fn zygote_command(
         preload,
     ];
     arguments.extend(role.map(OsString::from));
+    arguments.extend(match groups {
+        Some(groups) => [groups.limit_bytes.to_string().into(), groups.below.into()],
+        None => [NOTHING.into(), NOTHING.into()],
+    });
     Ok(LauncherCommand {
         program: program(),
         arguments,

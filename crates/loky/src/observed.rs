@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use loky_engine::RunState as EngineState;
 use loky_engine::activity::WorkerActivity;
-use loky_engine::{RunState as EngineState, Statistics as Counts};
+use loky_engine::tally::Tally;
 
 use crate::executor::WorkerProcess;
 
@@ -72,6 +73,8 @@ pub struct Statistics {
     pub submitted: u64,
     /// Tasks that a worker answered, with a value or a panic.
     pub answered: u64,
+    /// Tasks whose end the thread that waited for it found itself, without being woken.
+    pub found_by_waiter: u64,
     /// Tasks that were cancelled.
     pub cancelled: u64,
     /// Tasks that ended with their worker.
@@ -95,10 +98,12 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    pub(crate) fn new(counts: &Counts) -> Self {
+    pub(crate) fn new(tally: &Tally) -> Self {
+        let counts = &tally.core;
         Self {
             submitted: counts.submitted,
             answered: counts.answered,
+            found_by_waiter: tally.found,
             cancelled: counts.cancelled,
             died: counts.died,
             timed_out: counts.timed_out,

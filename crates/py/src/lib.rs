@@ -10,6 +10,7 @@ mod descriptors;
 mod door;
 mod errors;
 mod found;
+mod light;
 mod machine;
 mod pool;
 mod standby;

@@ -13,6 +13,7 @@ pub(crate) fn machine(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     dict.set_item("memory_files", machine.memory_files)?;
     dict.set_item("seals", machine.seals)?;
     dict.set_item("children_lists", machine.children_lists)?;
+    dict.set_item("marks", machine.marks)?;
     dict.set_item("open_files", machine.open_files)?;
     dict.set_item("kernel_kills", machine.kernel_kills)?;
     let group = machine

@@ -18,7 +18,7 @@ use loky_engine::pool::Pool as EnginePool;
 use loky_engine::{RetryBackoff, STACK_SIGNAL, ShutdownMode, TaskId, TaskOptions};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyTuple};
 
 use crate::buffers::{Constant, Exported};
 use crate::deliveries;
@@ -26,6 +26,7 @@ use crate::descriptors::duplicate;
 use crate::door::wait_in_slices;
 use crate::errors::to_python;
 use crate::found::Found;
+use crate::light::LightCalls;
 use crate::standby::Standby;
 use crate::statistics;
 
@@ -40,6 +41,7 @@ const TABLE_FULL_ERRNO: i32 = 24;
 pub(crate) struct Pool {
     engine: EnginePool,
     inbox: Arc<Inbox>,
+    light: LightCalls,
     /// The end of the pool's life has been taken from the inbox.
     over: AtomicBool,
 }
@@ -103,6 +105,7 @@ impl Pool {
         Ok(Self {
             engine,
             inbox,
+            light: LightCalls::default(),
             over: AtomicBool::new(false),
         })
     }
@@ -147,10 +150,8 @@ impl Pool {
             buffers: held,
         };
         if options.is_none() && payload.buffers.is_empty() && stream.len() <= SMALL_BYTES {
-            // To let go of the interpreter costs more than a small task, and whoever takes it then
-            // may keep it for milliseconds. Nobody who holds the pool's lock waits for it.
-            match self.engine.try_submit(payload) {
-                Ok(submitted) => return submitted.map(|task| task.0).map_err(to_python),
+            match self.try_submit(payload) {
+                Ok(submitted) => return submitted,
                 Err(busy) => payload = busy,
             }
         }
@@ -158,6 +159,29 @@ impl Pool {
             .detach(|| self.engine.submit_with(payload, options))
             .map_err(to_python)?;
         Ok(task.0)
+    }
+
+    /// Accepts a call that is light, and answers its number; `None` where it is not, and nothing has
+    /// happened.
+    fn submit_light(
+        &self,
+        py: Python<'_>,
+        function: &Bound<'_, PyAny>,
+        args: &Bound<'_, PyTuple>,
+    ) -> PyResult<Option<u64>> {
+        let Some(stream) = self.light.encode(function, args)? else {
+            return Ok(None);
+        };
+        let payload = TaskPayload {
+            stream,
+            buffers: Vec::new(),
+        };
+        let submitted = self.try_submit(payload).unwrap_or_else(|payload| {
+            py.detach(|| self.engine.submit(payload))
+                .map(|task| task.0)
+                .map_err(to_python)
+        });
+        submitted.map(Some)
     }
 
     /// Whether workers wait for `provide_setup`.
@@ -353,6 +377,17 @@ impl Pool {
         tally
             .map(|tally| statistics::to_dict(py, &tally))
             .transpose()
+    }
+}
+
+impl Pool {
+    /// Hands a small task over without letting go of the interpreter, unless that would be a wait.
+    ///
+    /// To let go of it costs more than a small task, and whoever takes it then may keep it for
+    /// milliseconds. Nobody who holds the pool's lock waits for it.
+    fn try_submit(&self, payload: TaskPayload) -> Result<PyResult<u64>, TaskPayload> {
+        let submitted = self.engine.try_submit(payload)?;
+        Ok(submitted.map(|task| task.0).map_err(to_python))
     }
 }
 

@@ -9,17 +9,11 @@ use crate::segment::Holder;
 /// Why an operation on a ledger or a pool was refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ShmError {
-    /// The region is too short for a ledger.
-    #[error("a region of {len} bytes is too short for a ledger")]
-    RegionTooShort {
-        /// Its length.
+    /// The page ends before what must lie in it.
+    #[error("a page that ends before byte {len} is too short")]
+    PageTooShort {
+        /// Where something should have been.
         len: usize,
-    },
-    /// The region does not start where an atomic word may lie.
-    #[error("a region at {address:#x} is not aligned for atomic words")]
-    RegionMisaligned {
-        /// Where it starts.
-        address: usize,
     },
     /// The page holds something else.
     #[error("the page starts with {found:#018x} and is no ledger of this layout")]

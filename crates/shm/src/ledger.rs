@@ -10,10 +10,6 @@ use loky_wire::ledger::{
 
 use crate::error::ShmError;
 use crate::primitive::{AtomicU64, Ordering, fence};
-#[cfg(not(loom))]
-use crate::region::Region;
-#[cfg(not(loom))]
-use crate::words::RegionWords;
 use crate::words::Words;
 
 /// How often [`Ledger::view`] looks again when the slot changed under its eyes. A slot changes
@@ -36,16 +32,9 @@ pub struct SlotView {
 }
 
 /// The ledger of one worker, seen by the parent or by that worker.
-pub struct Ledger<W: Words = DefaultWords> {
+pub struct Ledger<W: Words> {
     words: W,
 }
-
-/// What a ledger lies in outside of a model.
-#[cfg(not(loom))]
-pub type DefaultWords = RegionWords;
-/// What a ledger lies in inside of a model.
-#[cfg(loom)]
-pub type DefaultWords = crate::words::ModelWords;
 
 /// The words of one slot.
 struct Slot<'a> {
@@ -55,21 +44,13 @@ struct Slot<'a> {
     started: &'a AtomicU64,
 }
 
-#[cfg(not(loom))]
-impl Ledger {
-    /// A ledger over a mapped page: a zeroed one becomes a ledger with all slots free, one that
-    /// the other side has made is taken as it is.
-    pub fn over(region: Box<dyn Region>) -> Result<Self, ShmError> {
-        Self::with_words(RegionWords::new(region)?)
-    }
-}
-
 impl<W: Words> Ledger<W> {
-    /// A ledger over any row of words.
-    pub fn with_words(words: W) -> Result<Self, ShmError> {
+    /// A ledger over a page: a zeroed one becomes a ledger with all slots free, one that the other
+    /// side has made is taken as it is.
+    pub fn over(words: W) -> Result<Self, ShmError> {
         let head = words
             .word(MAGIC_AT)
-            .ok_or(ShmError::RegionTooShort { len: 0 })?;
+            .ok_or(ShmError::PageTooShort { len: 0 })?;
         match head.compare_exchange(0, MAGIC, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) | Err(MAGIC) => Ok(Self { words }),
             Err(found) => Err(ShmError::NotALedger { found }),

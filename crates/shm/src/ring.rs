@@ -29,13 +29,13 @@ impl<W: Words> Ring<W> {
         if whole {
             Ok(ring)
         } else {
-            Err(ShmError::RegionTooShort { len: place.data_at })
+            Err(ShmError::PageTooShort { len: place.data_at })
         }
     }
 
     /// A word of control. `over` has seen that it is there.
     fn control(&self, at: usize) -> Result<&AtomicU64, ShmError> {
-        let missing = ShmError::RegionTooShort { len: at };
+        let missing = ShmError::PageTooShort { len: at };
         self.words.word(at).ok_or(missing)
     }
 

@@ -1,16 +1,9 @@
-//! A page as a row of atomic words. Owner: the step from raw memory to atomics.
+//! A page as a row of atomic words. Owner: what a page must offer.
 //!
 //! Never knows what a word means. The ledger is written over [`Words`], so that the model checker
 //! runs the very code that runs between processes.
 
 use crate::primitive::AtomicU64;
-
-#[cfg(not(loom))]
-use crate::error::ShmError;
-#[cfg(not(loom))]
-use crate::region::Region;
-#[cfg(not(loom))]
-use loky_wire::limits::LEDGER_LEN;
 
 /// A row of atomic words.
 pub trait Words: Send + Sync {
@@ -36,50 +29,6 @@ impl<T: AsRef<[AtomicU64]> + Send + Sync> Words for AtomicWords<T> {
         let whole = offset.is_multiple_of(size_of::<AtomicU64>());
         let words = self.0.as_ref();
         words.get(offset / size_of::<AtomicU64>()).filter(|_| whole)
-    }
-}
-
-/// The words of a mapped region.
-#[cfg(not(loom))]
-pub struct RegionWords {
-    region: Box<dyn Region>,
-}
-
-#[cfg(not(loom))]
-impl RegionWords {
-    /// Takes a region that is long enough for a ledger and aligned for atomic words.
-    pub fn new(region: Box<dyn Region>) -> Result<Self, ShmError> {
-        let len = region.len();
-        if len < LEDGER_LEN {
-            return Err(ShmError::RegionTooShort { len });
-        }
-        let address = region.as_ptr().addr();
-        if !address.is_multiple_of(align_of::<AtomicU64>()) {
-            return Err(ShmError::RegionMisaligned { address });
-        }
-        Ok(Self { region })
-    }
-}
-
-#[cfg(not(loom))]
-impl Words for RegionWords {
-    #[expect(
-        clippy::cast_ptr_alignment,
-        reason = "`new` has seen that the start is aligned"
-    )]
-    fn word(&self, offset: usize) -> Option<&AtomicU64> {
-        let fits = offset.is_multiple_of(size_of::<AtomicU64>())
-            && offset.checked_add(size_of::<AtomicU64>())? <= LEDGER_LEN;
-        if !fits {
-            return None;
-        }
-        // SAFETY: `new` has seen that the region has `LEDGER_LEN` bytes, which by the promise of
-        // `Region` does not change; `offset` is inside.
-        let word = unsafe { self.region.as_ptr().add(offset) }.cast::<u64>();
-        // SAFETY: `new` has seen that the start is aligned for a word and `offset` is a multiple of
-        // its size; the implementor of `Region` promises that the bytes stay mapped and are only
-        // reached atomically while `self` lives, which the returned lifetime is bound to.
-        Some(unsafe { AtomicU64::from_ptr(word) })
     }
 }
 

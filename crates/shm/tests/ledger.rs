@@ -6,29 +6,37 @@
     reason = "a test may panic"
 )]
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use loky_shm::{HeapRegion, Ledger, Region, ShmError, SlotView};
+use loky_shm::{AtomicWords, Ledger, ShmError, SlotView};
 use loky_wire::{
     LedgerWord, SlotState, Ticket,
-    ledger::{ATTEMPT_AT, WORD_AT, slot_offset},
+    ledger::{ATTEMPT_AT, MAGIC_AT, WORD_AT, slot_offset},
     limits::{LEDGER_LEN, LEDGER_SLOTS},
 };
 
+type Page = Arc<AtomicWords<Arc<[AtomicU64]>>>;
+
+fn page(len: usize) -> Page {
+    let words: Arc<[AtomicU64]> = (0..len / 8).map(|_| AtomicU64::new(0)).collect();
+    Arc::new(AtomicWords(words))
+}
+
 /// The two ends of one page, and the page.
-fn ends() -> (Ledger, Ledger, Arc<HeapRegion>) {
-    let page = Arc::new(HeapRegion::zeroed(LEDGER_LEN));
-    let parent = Ledger::over(Box::new(page.clone())).unwrap();
-    let worker = Ledger::over(Box::new(page.clone())).unwrap();
+fn ends() -> (Ledger<Page>, Ledger<Page>, Page) {
+    let page = page(LEDGER_LEN);
+    let parent = Ledger::over(page.clone()).unwrap();
+    let worker = Ledger::over(page.clone()).unwrap();
     (parent, worker, page)
 }
 
-fn scribble(page: &HeapRegion, slot: u16, at: usize, value: u64) {
+fn scribble(page: &Page, slot: u16, at: usize, value: u64) {
     let offset = slot_offset(slot).unwrap() + at;
-    page.words()[offset / 8].store(value, Ordering::Relaxed);
+    page.0[offset / 8].store(value, Ordering::Relaxed);
 }
 
-fn state(ledger: &Ledger, slot: u16) -> SlotState {
+fn state(ledger: &Ledger<Page>, slot: u16) -> SlotState {
     ledger.view(slot).unwrap().state
 }
 
@@ -229,38 +237,20 @@ fn generations_come_round_and_step_over_that_of_an_unused_slot() {
 }
 
 #[test]
-fn regions_that_cannot_be_a_ledger_are_refused() {
-    let short = HeapRegion::zeroed(LEDGER_LEN - 8);
-    let refused = Ledger::over(Box::new(short)).err();
-    assert_eq!(
-        refused,
-        Some(ShmError::RegionTooShort {
-            len: LEDGER_LEN - 8
-        })
-    );
+fn pages_that_cannot_be_a_ledger_are_refused() {
+    let refused = Ledger::over(page(0)).err();
+    assert_eq!(refused, Some(ShmError::PageTooShort { len: MAGIC_AT }));
 
-    let other = HeapRegion::zeroed(LEDGER_LEN);
-    other.words()[0].store(0x1234, Ordering::Relaxed);
-    let refused = Ledger::over(Box::new(other)).err();
+    let other = page(LEDGER_LEN);
+    other.0[MAGIC_AT / 8].store(0x1234, Ordering::Relaxed);
+    let refused = Ledger::over(other).err();
     assert_eq!(refused, Some(ShmError::NotALedger { found: 0x1234 }));
-
-    let misaligned = Shifted(HeapRegion::zeroed(LEDGER_LEN + 8));
-    let address = misaligned.as_ptr().addr();
-    let refused = Ledger::over(Box::new(misaligned)).err();
-    assert_eq!(refused, Some(ShmError::RegionMisaligned { address }));
 }
 
-/// A region that starts where no word may lie.
-struct Shifted(HeapRegion);
-
-// SAFETY: the inner region promises its bytes for as long as this value lives; all but the first
-// four of its last word's worth are given on.
-unsafe impl Region for Shifted {
-    fn as_ptr(&self) -> *mut u8 {
-        self.0.as_ptr().wrapping_add(4)
-    }
-
-    fn len(&self) -> usize {
-        self.0.len() - 8
-    }
+#[test]
+fn a_page_that_was_cut_short_has_no_slot_where_it_ends() {
+    let last = LEDGER_SLOTS - 1;
+    let ledger = Ledger::over(page(slot_offset(last).unwrap() + 8)).unwrap();
+    assert_eq!(ledger.view(last), Err(ShmError::SlotUnknown { slot: last }));
+    assert!(ledger.view(last - 1).is_ok());
 }

@@ -15,7 +15,7 @@ use loom::thread;
 const NOW: u64 = 77;
 
 fn ledger() -> Arc<Ledger<ModelWords>> {
-    Arc::new(Ledger::with_words(ModelWords::zeroed(1)).unwrap())
+    Arc::new(Ledger::over(ModelWords::zeroed(1)).unwrap())
 }
 
 /// What the worker side of a test does: one claim, and the task itself if it may run.

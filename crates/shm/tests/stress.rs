@@ -12,13 +12,13 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
     thread,
 };
 
-use loky_shm::{HeapRegion, Ledger};
+use loky_shm::{AtomicWords, Ledger};
 use loky_wire::{
     SlotState, Ticket,
     limits::{LEDGER_LEN, LEDGER_SLOTS},
@@ -31,8 +31,10 @@ fn tasks_wanted() -> u64 {
     }
 }
 
-fn end_of(page: &Arc<HeapRegion>) -> Ledger {
-    Ledger::over(Box::new(page.clone())).unwrap()
+type Page = Arc<AtomicWords<Arc<[AtomicU64]>>>;
+
+fn end_of(page: &Page) -> Ledger<Page> {
+    Ledger::over(page.clone()).unwrap()
 }
 
 /// A number that any task number gives, so that a viewer can tell whether fields belong together.
@@ -41,7 +43,7 @@ fn attempt_of(task: u64) -> u32 {
 }
 
 /// Claims what it is sent, and answers for what it was allowed to run.
-fn work(ledger: &Ledger, tasks: &Receiver<(u64, Ticket)>, answers: &Sender<(u64, Ticket)>) {
+fn work(ledger: &Ledger<Page>, tasks: &Receiver<(u64, Ticket)>, answers: &Sender<(u64, Ticket)>) {
     for (task, ticket) in tasks {
         if ledger.claim(ticket, task) {
             answers.send((task, ticket)).unwrap();
@@ -50,7 +52,7 @@ fn work(ledger: &Ledger, tasks: &Receiver<(u64, Ticket)>, answers: &Sender<(u64,
 }
 
 /// Looks at every slot over and over. Gives the number of running tasks it saw.
-fn watch(ledger: &Ledger, over: &AtomicBool) -> u64 {
+fn watch(ledger: &Ledger<Page>, over: &AtomicBool) -> u64 {
     let mut seen = 0;
     loop {
         let last = over.load(Ordering::Acquire);
@@ -80,7 +82,7 @@ fn watch(ledger: &Ledger, over: &AtomicBool) -> u64 {
 
 /// The parent's side: keeps the slots full, and takes back the oldest of every few tasks.
 struct Parent {
-    ledger: Ledger,
+    ledger: Ledger<Page>,
     free: Vec<u16>,
     flying: VecDeque<(u64, Ticket)>,
     ran: Vec<u8>,
@@ -145,7 +147,8 @@ impl Parent {
 #[test]
 fn every_task_is_run_once_or_revoked_once_and_never_both() {
     let wanted = tasks_wanted();
-    let page = Arc::new(HeapRegion::zeroed(LEDGER_LEN));
+    let words: Arc<[AtomicU64]> = (0..LEDGER_LEN / 8).map(|_| AtomicU64::new(0)).collect();
+    let page = Arc::new(AtomicWords(words));
     let over = Arc::new(AtomicBool::new(false));
     let (to_worker, tasks) = channel();
     let (to_parent, answers) = channel();

@@ -329,7 +329,8 @@ const _: () = {
     const _: fn(i32) -> io::Result<Vec<i32>> = crate::process::children_of;
     const _: fn(i32) -> io::Result<i32> = crate::process::parent_of;
     const _: fn() -> bool = crate::process::has_children_lists;
-    const _: fn(i32, &str) -> bool = crate::process::was_given;
+    const _: fn(i32, &str) -> io::Result<bool> = crate::process::was_given;
+    const _: fn(&io::Error) -> bool = crate::process::is_shortage;
     const _: fn() -> io::Result<usize> = crate::process::thread_count;
     const _: fn(RawFd, &[RawFd]) -> io::Result<()> = crate::process::close_from;
     const _: fn() -> u32 = crate::process::umask_of_self;
@@ -341,7 +342,8 @@ const _: () = {
 
     const _: fn(i32, Mark) -> io::Result<()> = crate::mark::put;
     const _: fn(Mark) -> io::Result<Vec<i32>> = crate::mark::bearers;
-    const _: fn(i32, Mark) -> io::Result<bool> = crate::mark::kill;
+    const _: fn(i32, Mark, i32) -> io::Result<bool> = crate::mark::signal;
+    const _: fn() -> bool = crate::mark::is_possible;
 
     type Received = VecDeque<Option<OwnedFd>>;
     type Send = fn(OwnedFd, &[IoSlice<'_>], &[BorrowedFd<'_>]) -> io::Result<usize>;
@@ -360,6 +362,7 @@ const _: () = {
     const _: fn(OwnedFd) -> io::Result<bool> = crate::memory::is_sealed;
 
     const _: fn(i32) -> io::Result<Option<OwnedFd>> = crate::pidfd::open;
+    const _: fn(OwnedFd, i32) -> io::Result<()> = crate::pidfd::signal;
     const _: fn(&mut [Interest<'_>], Option<u64>) -> io::Result<usize> = crate::poll::poll;
     const _: fn() -> u64 = crate::clock::monotonic_ns;
     const _: fn() -> u64 = crate::clock::wall_ns;
@@ -377,7 +380,8 @@ const _: () = {
     const _: fn(&Group) -> Option<u64> = Group::usage_bytes;
     const _: fn(&Group, &str, u64) -> io::Result<Group> = Group::make_below;
     const _: fn(&Group, u64) -> io::Result<()> = Group::set_limit;
-    const _: fn(&Group, i32) -> io::Result<()> = Group::add;
+    const _: fn(&Group) -> io::Result<OwnedFd> = Group::door;
+    const _: fn(OwnedFd) -> io::Result<()> = crate::cgroup::enter;
     const _: fn(&Group) -> io::Result<()> = Group::remove;
     const _: fn(i32) -> io::Result<String> = crate::cgroup::membership;
     const _: fn() -> Option<u64> = crate::cgroup::kernel_kills;

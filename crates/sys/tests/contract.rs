@@ -15,6 +15,8 @@ mod child;
 mod events;
 #[path = "contract/forced.rs"]
 mod forced;
+#[path = "contract/given.rs"]
+mod given;
 #[path = "contract/lifeline.rs"]
 mod lifeline;
 #[path = "contract/mark.rs"]

@@ -5,8 +5,9 @@
 
 use crate::error::WireError;
 use crate::frame::Frame;
-use crate::header::{Header, Role};
+use crate::header::Header;
 use crate::limits::{BUFFERED_MAX, HEADER_LEN};
+use crate::role::Role;
 
 /// A buffer larger than this is given back once it is empty, so that one long frame does not hold
 /// a megabyte for each worker for ever.

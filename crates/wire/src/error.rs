@@ -4,7 +4,8 @@
 
 use core::fmt;
 
-use crate::header::{Kind, Role};
+use crate::header::Kind;
+use crate::role::Role;
 
 /// A numeric field of a header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

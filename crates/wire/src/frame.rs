@@ -11,6 +11,7 @@ use crate::limits::{
     DONE_FIXED, EXITED_LEN, EXTRA_MAX, SPAWN_FDS, SPAWN_FIXED, TARGET_MIN, TASK_FIXED,
 };
 use crate::payload::{Payload, PayloadRef};
+use crate::role::{FromWorker, ToWorker};
 
 /// One message. Its header has been checked; its body is checked by the accessor of its kind.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,27 +65,12 @@ impl Frame {
     /// The payload of a `Task`, `Done` or `InitializerFailed` frame, keeping the body's bytes.
     pub fn into_payload(self) -> Result<Payload, WireError> {
         let Self { header, body } = self;
-        let skip = match header.kind {
-            Kind::Task => TASK_FIXED,
-            Kind::Done => DONE_FIXED,
-            Kind::InitializerFailed => 0,
-            kind @ (Kind::SegmentFreed
-            | Kind::Leave
-            | Kind::Bell
-            | Kind::Forget
-            | Kind::Ready
-            | Kind::Leaving
-            | Kind::Revoked
-            | Kind::Spawn
-            | Kind::Kill
-            | Kind::Stop
-            | Kind::Preload
-            | Kind::Hello
-            | Kind::Spawned
-            | Kind::SpawnFailed
-            | Kind::Exited
-            | Kind::Unfit
-            | Kind::Signalled) => return Err(WireError::KindUnexpected { kind }),
+        let kind = header.kind;
+        let skip = match (ToWorker::of(kind), FromWorker::of(kind)) {
+            (Some(ToWorker::Task), _) => TASK_FIXED,
+            (_, Some(FromWorker::Done)) => DONE_FIXED,
+            (_, Some(FromWorker::InitializerFailed)) => 0,
+            _ => return Err(WireError::KindUnexpected { kind }),
         };
         let payload = Payload::decode(body, skip)?;
         segments_agree(&header, payload.segments().len())?;

@@ -1,9 +1,10 @@
-//! The fixed part of every frame. Owner: kinds, directions and the 24 bytes.
+//! The fixed part of every frame. Owner: kinds and the 24 bytes.
 //!
 //! Never looks at a body.
 
 use crate::error::WireError;
 use crate::limits::HEADER_LEN;
+use crate::role::Role;
 use crate::rules;
 
 /// `flags` of a `Done` frame: the payload is an encoded exception.
@@ -116,51 +117,6 @@ impl Kind {
             53 => Self::Signalled,
             _ => return None,
         })
-    }
-}
-
-/// From whom to whom the bytes of one decoder flow.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Role {
-    /// What a worker reads.
-    ParentToWorker,
-    /// What the parent reads from a worker.
-    WorkerToParent,
-    /// What the zygote reads.
-    ParentToZygote,
-    /// What the parent reads from the zygote.
-    ZygoteToParent,
-}
-
-impl Role {
-    /// All directions.
-    pub const ALL: [Self; 4] = [
-        Self::ParentToWorker,
-        Self::WorkerToParent,
-        Self::ParentToZygote,
-        Self::ZygoteToParent,
-    ];
-
-    /// Whether a frame of this kind may travel this way.
-    pub const fn admits(self, kind: Kind) -> bool {
-        match kind {
-            Kind::Task | Kind::Leave | Kind::Forget => matches!(self, Self::ParentToWorker),
-            Kind::SegmentFreed | Kind::Bell => {
-                matches!(self, Self::ParentToWorker | Self::WorkerToParent)
-            }
-            Kind::Ready | Kind::Done | Kind::InitializerFailed | Kind::Leaving | Kind::Revoked => {
-                matches!(self, Self::WorkerToParent)
-            }
-            Kind::Spawn | Kind::Kill | Kind::Stop | Kind::Preload => {
-                matches!(self, Self::ParentToZygote)
-            }
-            Kind::Hello
-            | Kind::Spawned
-            | Kind::SpawnFailed
-            | Kind::Exited
-            | Kind::Unfit
-            | Kind::Signalled => matches!(self, Self::ZygoteToParent),
-        }
     }
 }
 

@@ -18,6 +18,7 @@ pub mod ledger;
 pub mod limits;
 mod payload;
 pub mod ring;
+mod role;
 mod rules;
 
 pub use decode::Decoder;
@@ -26,8 +27,9 @@ pub use environment::{Variable, decode_environment, encode_environment};
 pub use error::{Field, WireError};
 pub use frame::{DoneBody, ExitedBody, Frame, SpawnBody, TaskBody};
 pub use header::{
-    DONE_CANNOT_ENCODE, DONE_RAISED, DONE_RETRY, Header, Kind, LeaveReason, Role, SPAWN_EXEC,
+    DONE_CANNOT_ENCODE, DONE_RAISED, DONE_RETRY, Header, Kind, LeaveReason, SPAWN_EXEC,
 };
 pub use ledger::{LedgerWord, SlotState, Ticket};
 pub use payload::{Extent, Layout, Part, Payload, PayloadRef, Piece, SegmentRef};
 pub use ring::RingPlace;
+pub use role::{FromWorker, FromZygote, Role, ToWorker, ToZygote};

@@ -32,9 +32,16 @@ pub struct ExecTemplate {
 /// The number of the first descriptor in an executed worker; the others follow.
 const FIRST_DESCRIPTOR: RawFd = 3;
 
+/// The number of the first extra descriptor: behind socket, ledger, setup and stack.
+const FIRST_EXTRA: RawFd = FIRST_DESCRIPTOR + 4;
+
 /// Words before the extra descriptors: worker, index, zygote, socket, ledger, setup, its length,
-/// stack.
-const FIXED_WORDS: usize = 8;
+/// stack, door.
+const FIXED_WORDS: usize = 9;
+
+/// In the place of the door's number where the worker has no memory cgroup of its own: that of a standard
+/// stream. A word that begins with a dash would be an option to some programs.
+const NO_DOOR: i64 = 0;
 
 impl ExecTemplate {
     /// Executes the worker of `seed` and returns its process id. An encoded environment that is not
@@ -45,6 +52,7 @@ impl ExecTemplate {
         let keep: Vec<(BorrowedFd<'_>, RawFd)> = sources
             .into_iter()
             .chain(extras)
+            .chain(&seed.door)
             .map(AsFd::as_fd)
             .zip(FIRST_DESCRIPTOR..)
             .chain(streams_of(seed))
@@ -80,6 +88,8 @@ fn streams_of(seed: &Seed) -> impl Iterator<Item = (BorrowedFd<'_>, RawFd)> {
 /// What the executed worker finds at the end of its command line.
 fn words(seed: &Seed) -> Vec<OsString> {
     let number = |offset: RawFd| i64::from(FIRST_DESCRIPTOR + offset);
+    let extra_count = i64::try_from(seed.extra.len()).unwrap_or(i64::MAX);
+    let door = i64::from(FIRST_EXTRA).saturating_add(extra_count);
     let mut words: Vec<OsString> = vec![
         seed.worker.to_string().into(),
         seed.index.to_string().into(),
@@ -91,6 +101,8 @@ fn words(seed: &Seed) -> Vec<OsString> {
         number(2),
         i64::from(seed.setup_len),
         number(3),
+        // Behind all the others.
+        seed.door.as_ref().map_or(NO_DOOR, |_| door),
     ];
     let targets = seed.extra.iter().map(|(_, target)| i64::from(*target));
     words.extend(
@@ -112,6 +124,7 @@ struct ExecWords {
     setup: RawFd,
     setup_len: u32,
     stack: RawFd,
+    door: Option<RawFd>,
     /// Where each extra descriptor is and where it belongs.
     extra: Vec<(RawFd, RawFd)>,
 }
@@ -127,14 +140,14 @@ impl ExecWords {
             setup,
             setup_len,
             stack,
+            door,
         ] = words
             .first_chunk::<FIXED_WORDS>()
             .ok_or(WorkerError::Arguments {
                 what: "too few words",
             })?;
-        let first_extra = FIRST_DESCRIPTOR + 4;
         let targets = words.get(FIXED_WORDS..).unwrap_or_default();
-        let extra = (first_extra..)
+        let extra = (FIRST_EXTRA..)
             .zip(targets)
             .map(|(at, target)| Ok((at, number(target)?)));
         Ok(Self {
@@ -146,6 +159,7 @@ impl ExecWords {
             setup: number(setup)?,
             setup_len: number(setup_len)?,
             stack: number(stack)?,
+            door: Some(number(door)?).filter(|door| i64::from(*door) != NO_DOOR),
             extra: extra.collect::<Result<_, WorkerError>>()?,
         })
     }
@@ -177,6 +191,7 @@ impl Seed {
             setup: own(words.setup)?,
             setup_len: words.setup_len,
             stack: own(words.stack)?,
+            door: words.door.map(own).transpose()?,
             extra: extra.collect::<Result<_, WorkerError>>()?,
             zygote_pid: words.zygote_pid,
         })

@@ -5,6 +5,7 @@
 //! it, too. It never makes a group but below the one that it was given.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use loky_sys::cgroup::MemoryGroup;
@@ -40,23 +41,22 @@ impl Groups {
         }
     }
 
-    /// Puts a worker that was just made, and that has not been waited for, into a group of its own.
-    pub(crate) fn take_in(&mut self, worker: u64, pid: i32) {
-        let Some((below, limit_bytes)) = &self.below else {
-            return;
-        };
+    /// Makes a group for a worker that is about to be made, which enters it by this door before it does
+    /// anything else: so it has done nothing outside of it, whenever it gets its first task.
+    pub(crate) fn make(&mut self, worker: u64) -> Option<OwnedFd> {
+        let (below, limit_bytes) = self.below.as_ref()?;
         let name = format!("loky-{}-{worker}", process::pid());
-        let Ok(group) = below.make_below(&name, *limit_bytes) else {
-            return;
-        };
-        if group.add(pid).is_ok() {
+        let group = below.make_below(&name, *limit_bytes).ok()?;
+        let door = group.door();
+        if door.is_ok() {
             self.of_workers.insert(worker, group);
         } else {
             self.empty_soon.push(group);
         }
+        door.ok()
     }
 
-    /// A worker has been waited for. Answers whether the kernel has ended a process of its group for
+    /// A worker has been waited for, or could not be made. Answers whether the kernel has ended a process of its group for
     /// its limit. Whoever is left in the group is an orphan and is killed as one.
     pub(crate) fn dismiss(&mut self, worker: u64) -> bool {
         let Some(group) = self.of_workers.remove(&worker) else {

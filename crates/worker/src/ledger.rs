@@ -38,7 +38,7 @@ pub(crate) fn open_shared(file: impl AsFd) -> Result<Shared, WorkerError> {
     let mapping = Mapping::shared(&file, len).map_err(failed)?;
     let page = Arc::new(AtomicWords(mapping.into_words()));
     Ok(Shared {
-        ledger: Ledger::with_words(Arc::clone(&page))?,
+        ledger: Ledger::over(Arc::clone(&page))?,
         rings: has_rings.then(|| Rings::over(&page)).transpose()?,
         page,
     })

@@ -81,9 +81,18 @@ impl Family {
         Ok(())
     }
 
+    /// Makes a memory cgroup for a worker that is about to be made, where that is wanted.
+    pub(crate) fn make_group(&mut self, worker: u64) -> Option<OwnedFd> {
+        self.groups.make(worker)
+    }
+
+    /// A worker could not be made.
+    pub(crate) fn forget_group(&mut self, worker: u64) {
+        self.groups.dismiss(worker);
+    }
+
     /// A child of this process is this worker.
     pub(crate) fn add_worker(&mut self, worker: u64, pid: i32) {
-        self.groups.take_in(worker, pid);
         self.workers.insert(
             pid,
             Member {
@@ -174,8 +183,11 @@ impl Family {
         if self.spared.contains(&pid) {
             return false;
         }
-        if process::was_given(pid, &self.let_live) {
-            return self.spared.insert(pid);
+        match process::was_given(pid, &self.let_live) {
+            Ok(true) => return self.spared.insert(pid),
+            Ok(false) => {}
+            // It is not killed before that is known: the next list has it again.
+            Err(_) => return true,
         }
         let news = process::kill(pid, SIGKILL).is_ok() && self.doomed.insert(pid);
         if news {

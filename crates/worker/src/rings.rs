@@ -6,8 +6,9 @@
 use std::hint::spin_loop;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread::yield_now;
 
-use loky_shm::{Inlet, Look, Patience, RingWriter, Words};
+use loky_shm::{Inlet, Look, Patience, RingWriter, Spin, Step, Words};
 use loky_sys::{clock, process};
 use loky_wire::ring::{SPIN_AT, TO_PARENT, TO_WORKER};
 use loky_wire::{Frame, Role};
@@ -21,9 +22,6 @@ const LOOK_MAX_NS: u64 = 250_000;
 /// Looks between two readings of the clock.
 const LOOKS: u32 = 32;
 
-/// A worker that was kept from looking for so long shares its processor with somebody.
-const DISTURBED_NS: u64 = 20_000;
-
 pub(crate) struct Rings {
     page: Arc<LedgerPage>,
     inlet: Inlet<Arc<LedgerPage>>,
@@ -33,8 +31,9 @@ pub(crate) struct Rings {
     patience: Patience,
     /// Since when there has been nothing to do.
     waiting_since_ns: Option<u64>,
-    /// How often this thread had been made to wait for its processor when it last looked.
-    preemptions: u64,
+    /// How often this thread had been made to give up its processor before the last wait, where that was
+    /// asked.
+    preemptions: Option<u64>,
     /// A look in vain is not repeated in the same wait.
     looked: bool,
 }
@@ -59,7 +58,7 @@ impl Rings {
             written: 0,
             patience: Patience::default(),
             waiting_since_ns: None,
-            preemptions: process::preemptions(),
+            preemptions: None,
             looked: false,
         })
     }
@@ -111,35 +110,37 @@ impl Rings {
         }
         let begun_ns = clock::monotonic_ns();
         self.waiting_since_ns.get_or_insert(begun_ns);
-        let preempted = self.has_been_preempted();
-        let budget_ns = self.patience.budget_ns(limit_ns);
-        if self.looked || budget_ns == 0 {
-            return Ok(Sight::Untried);
-        }
-        self.looked = true;
-        if preempted {
+        if self.has_been_preempted(limit_ns) && self.patience.is_ready() {
             self.patience.disturbed();
-            return Ok(Sight::Untried);
         }
-        let mut last_ns = begun_ns;
+        let begun = self.patience.begin(begun_ns, limit_ns);
+        let Some(mut spin) = begun.filter(|_| !self.looked) else {
+            return Ok(Sight::Untried);
+        };
+        self.looked = true;
+        let found = self.spin(&mut spin, begun_ns)?;
+        self.patience.end(spin, clock::monotonic_ns(), found);
+        if !found {
+            return Ok(Sight::Vain);
+        }
+        self.found();
+        Ok(Sight::Found)
+    }
+
+    fn spin(&mut self, spin: &mut Spin, mut now_ns: u64) -> Result<bool, WorkerError> {
         loop {
+            match spin.step(now_ns) {
+                Step::Look => {}
+                Step::Yield => yield_now(),
+                Step::Stop => return Ok(false),
+            }
             for _ in 0..LOOKS {
                 if self.inlet.look()? != Look::Nothing {
-                    self.found();
-                    return Ok(Sight::Found);
+                    return Ok(true);
                 }
                 spin_loop();
             }
-            let now_ns = clock::monotonic_ns();
-            if now_ns.saturating_sub(last_ns) > DISTURBED_NS {
-                self.patience.disturbed();
-                return Ok(Sight::Vain);
-            }
-            if now_ns.saturating_sub(begun_ns) > budget_ns {
-                self.patience.in_vain();
-                return Ok(Sight::Vain);
-            }
-            last_ns = now_ns;
+            now_ns = clock::monotonic_ns();
         }
     }
 
@@ -162,10 +163,12 @@ impl Rings {
     }
 
     /// Whether somebody else wanted the processor since the last wait: looking on would be at his
-    /// expense, and he would be served at ours, in the middle of a task.
-    fn has_been_preempted(&mut self) -> bool {
-        let now = process::preemptions();
-        now != std::mem::replace(&mut self.preemptions, now)
+    /// expense, and he would be served at ours, in the middle of a task. Not asked where tasks come one by
+    /// one: that look offers the processor, and who wanted it may well be the parent, woken for an answer.
+    fn has_been_preempted(&mut self, limit_ns: u64) -> bool {
+        let now = (!Spin::offers(limit_ns)).then(process::preemptions);
+        let before = std::mem::replace(&mut self.preemptions, now);
+        before.is_some() && now.is_some() && before != now
     }
 
     fn found(&mut self) {

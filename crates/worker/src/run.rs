@@ -9,11 +9,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use loky_sys::poll::{Interest, poll};
-use loky_sys::{clock, descriptor, faults, lifeline, memory, process, signal};
+use loky_sys::{cgroup, clock, descriptor, faults, fork, lifeline, memory, process, signal};
 use loky_wire::ledger::LAST_WORDS_AT;
 use loky_wire::{
     DONE_RAISED, DONE_RETRY, DoneBody, Header, Kind, LeaveReason, PayloadRef, Role, SegmentRef,
-    Ticket, WireError, encode, encode_body,
+    Ticket, ToWorker, WireError, encode, encode_body,
 };
 
 use crate::channel::{Channel, Filled, Incoming, Written};
@@ -86,14 +86,21 @@ pub struct Worker {
     outbox: Vec<u8>,
     leaving: bool,
     parent_gone: bool,
+    /// Which fork it lives in.
+    generation: u64,
 }
 
 impl Worker {
     /// Takes up the part of a worker: dies with the zygote from here on, keeps its own orphans
     /// below itself. Interrupts are still ignored: the front takes them when it can.
     pub fn begin(mut seed: Seed) -> Result<Self, WorkerError> {
+        fork::watch_forks();
         lifeline::arm_lifeline(seed.zygote_pid)
             .map_err(WorkerError::begin("tie its life to the zygote's"))?;
+        if let Some(door) = seed.door.take() {
+            // Where it cannot be entered the limit is kept by looking, as everywhere.
+            drop(cgroup::enter(door));
+        }
         process::set_child_subreaper().map_err(WorkerError::begin("become a subreaper"))?;
         // Blocked in a worker that was executed, ignored in every one.
         signal::unblock(signal::SIGINT);
@@ -131,6 +138,7 @@ impl Worker {
             outbox: Vec::new(),
             leaving: false,
             parent_gone: false,
+            generation: fork::fork_generation(),
         })
     }
 
@@ -142,6 +150,12 @@ impl Worker {
     /// The worker's place in the pool.
     pub fn index(&self) -> u32 {
         self.index
+    }
+
+    /// Whether this process is a fork of the worker, made by a task by the C library: it must not answer. No
+    /// system call is made for it.
+    pub fn is_copy(&self) -> bool {
+        fork::fork_generation() != self.generation
     }
 
     /// What the front needs to set itself up.
@@ -262,29 +276,15 @@ impl Worker {
     fn sort(&mut self) -> Result<(), WorkerError> {
         while let Some(incoming) = self.channel.frame()? {
             let header = incoming.frame.header;
-            match header.kind {
-                Kind::Task => self.queue.push_back(Queued::Task(incoming)),
-                Kind::Leave => self.queue.push_back(Queued::Leave),
-                Kind::Forget => self.queue.push_back(Queued::Forget(incoming.frame.body)),
-                Kind::SegmentFreed => self.results.freed(header.aux)?,
-                kind @ (Kind::Bell
-                | Kind::Ready
-                | Kind::Done
-                | Kind::InitializerFailed
-                | Kind::Leaving
-                | Kind::Revoked
-                | Kind::Spawn
-                | Kind::Kill
-                | Kind::Stop
-                | Kind::Preload
-                | Kind::Hello
-                | Kind::Spawned
-                | Kind::SpawnFailed
-                | Kind::Exited
-                | Kind::Unfit
-                | Kind::Signalled) => {
+            match ToWorker::of(header.kind) {
+                Some(ToWorker::Task) => self.queue.push_back(Queued::Task(incoming)),
+                Some(ToWorker::Leave) => self.queue.push_back(Queued::Leave),
+                Some(ToWorker::Forget) => self.queue.push_back(Queued::Forget(incoming.frame.body)),
+                Some(ToWorker::SegmentFreed) => self.results.freed(header.aux)?,
+                // The channel has heard the bell.
+                Some(ToWorker::Bell) | None => {
                     return Err(WorkerError::Protocol {
-                        kind,
+                        kind: header.kind,
                         what: "no business with a worker",
                     });
                 }

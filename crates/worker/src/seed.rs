@@ -27,6 +27,8 @@ pub struct Seed {
     pub stack: OwnedFd,
     /// Descriptors that the worker must have, each with the number that it must have.
     pub extra: Vec<(OwnedFd, RawFd)>,
+    /// What lets it into a memory cgroup of its own, where it has one.
+    pub door: Option<OwnedFd>,
     /// Its parent process.
     pub zygote_pid: i32,
 }
@@ -73,6 +75,7 @@ impl SpawnOrder {
             setup_len: body.setup_len,
             stack,
             extra: descriptors.zip(body.targets.iter().copied()).collect(),
+            door: None,
             zygote_pid,
         };
         Ok(Self::Seed(seed, environment))

@@ -9,7 +9,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use loky_sys::fork::{self, Fork, fork_alone};
 use loky_sys::poll::{Interest, poll};
 use loky_sys::{clock, descriptor, errno, process, signal, socket};
-use loky_wire::{ExitedBody, Header, Kind, Role, SPAWN_EXEC, encode, encode_body};
+use loky_wire::{ExitedBody, Header, Kind, Role, SPAWN_EXEC, ToZygote, encode, encode_body};
 
 use crate::channel::{Channel, Filled, Incoming, Written};
 use crate::error::WorkerError;
@@ -219,9 +219,9 @@ impl Zygote {
 
     fn obey(&mut self, incoming: Incoming) -> Result<Option<Order>, WorkerError> {
         let header = incoming.frame.header;
-        match header.kind {
-            Kind::Spawn => return self.spawn(incoming),
-            Kind::Kill => {
+        match ToZygote::of(header.kind) {
+            Some(ToZygote::Spawn) => return self.spawn(incoming),
+            Some(ToZygote::Kill) => {
                 // Whoever has just ended by itself must not be taken for one that was killed.
                 self.reap()?;
                 self.family.signal(header.task, header.aux.cast_signed());
@@ -232,26 +232,11 @@ impl Zygote {
                     self.say(&sent, &[])?;
                 }
             }
-            Kind::Stop => self.begin_stop(),
-            Kind::Preload => return Ok(Some(Order::Preload(incoming.frame.body))),
-            kind @ (Kind::Task
-            | Kind::SegmentFreed
-            | Kind::Leave
-            | Kind::Bell
-            | Kind::Forget
-            | Kind::Ready
-            | Kind::Done
-            | Kind::InitializerFailed
-            | Kind::Leaving
-            | Kind::Revoked
-            | Kind::Hello
-            | Kind::Spawned
-            | Kind::SpawnFailed
-            | Kind::Exited
-            | Kind::Unfit
-            | Kind::Signalled) => {
+            Some(ToZygote::Stop) => self.begin_stop(),
+            Some(ToZygote::Preload) => return Ok(Some(Order::Preload(incoming.frame.body))),
+            None => {
                 return Err(WorkerError::Protocol {
-                    kind,
+                    kind: header.kind,
                     what: "no business with a zygote",
                 });
             }
@@ -261,7 +246,7 @@ impl Zygote {
 
     fn spawn(&mut self, incoming: Incoming) -> Result<Option<Order>, WorkerError> {
         let header = incoming.frame.header;
-        let (seed, environment) = match SpawnOrder::read(incoming, process::pid())? {
+        let (mut seed, environment) = match SpawnOrder::read(incoming, process::pid())? {
             SpawnOrder::Seed(seed, environment) => (seed, environment),
             SpawnOrder::DescriptorsLost => {
                 self.spawn_failed(header.task, errno::EMFILE)?;
@@ -272,6 +257,7 @@ impl Zygote {
             self.spawn_refused(seed.worker, &error)?;
             return Ok(None);
         }
+        seed.door = self.family.make_group(seed.worker);
         if header.flags & SPAWN_EXEC != 0 {
             self.execute(&seed, &environment)?;
             return Ok(None);
@@ -315,6 +301,7 @@ impl Zygote {
     }
 
     fn spawn_failed(&mut self, worker: u64, errno: i32) -> Result<(), WorkerError> {
+        self.family.forget_group(worker);
         self.say(
             &Header::for_worker(Kind::SpawnFailed, worker, errno.cast_unsigned()),
             &[],

@@ -142,7 +142,7 @@ fn whom_a_task_lets_live_lives(setting: Setting) {
     let below = loop {
         // The shell has it at once; it is another program a moment later.
         let children = process::children_of(spared).unwrap();
-        let asleep = |pid: &i32| !process::was_given(*pid, &variable());
+        let asleep = |pid: &i32| !process::was_given(*pid, &variable()).unwrap();
         if let Some(child) = children.into_iter().find(asleep) {
             break child;
         }

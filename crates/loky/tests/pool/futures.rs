@@ -7,10 +7,10 @@ use std::sync::mpsc::{Sender, channel};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use loky::{Error, TaskFuture, TaskState};
+use loky::{Error, ProcessPoolExecutor, TaskFuture, TaskState};
 
 use crate::Test;
-use crate::stage::{Gate, PATIENCE, Setting, end, is_alive, value};
+use crate::stage::{Gate, PATIENCE, Setting, end, is_alive, until, value};
 use crate::tasks::{double, wait_at};
 
 pub const TESTS: &[Test] = &[
@@ -24,6 +24,11 @@ pub const TESTS: &[Test] = &[
     ("a_state_is_told", states),
     ("several_threads_wait_for_one_result", several_waiters),
     ("a_waker_may_use_the_pool", waker_uses_the_pool),
+    (
+        "a_thread_that_waits_finds_the_result_itself",
+        found_by_waiter,
+    ),
+    ("a_thread_that_has_no_time_does_not_look", no_time_to_look),
 ];
 
 fn deadline(setting: Setting) {
@@ -205,5 +210,41 @@ fn waker_uses_the_pool(setting: Setting) {
     );
     drop(arrived);
     assert_eq!(value(&submitted.recv_timeout(PATIENCE).unwrap()), 8);
+    pool.shutdown().unwrap();
+}
+
+/// Whether somebody looks depends on the load of the machine, so tasks follow until somebody did.
+fn looks(pool: &ProcessPoolExecutor, wait: impl Fn(&TaskFuture<u64>) -> u64) {
+    let found = until(|| {
+        let future = pool.submit(double::call(21)).unwrap();
+        assert_eq!(wait(&future), 42);
+        assert_eq!(value(&future), 42, "it stays");
+        let found = pool.statistics().found_by_waiter;
+        (found > 0).then_some(found)
+    });
+    assert_eq!(found, 1, "each is counted once");
+}
+
+fn found_by_waiter(setting: Setting) {
+    if std::thread::available_parallelism().is_ok_and(|count| count.get() == 1) {
+        return; // Whoever looks would take the processor from the worker.
+    }
+    let (first, second) = (setting.pool(1), setting.pool(1));
+    looks(&first, |future| future.wait().unwrap());
+    looks(&second, value);
+    first.shutdown().unwrap();
+    second.shutdown().unwrap();
+}
+
+fn no_time_to_look(setting: Setting) {
+    let pool = setting.pool(1);
+    for x in 0..200 {
+        let future = pool.submit(double::call(x)).unwrap();
+        until(|| match future.wait_timeout(Duration::ZERO) {
+            Err(Error::WaitTimeout) => None,
+            result => Some(result.unwrap()),
+        });
+    }
+    assert_eq!(pool.statistics().found_by_waiter, 0);
     pool.shutdown().unwrap();
 }

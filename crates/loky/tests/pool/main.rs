@@ -15,6 +15,7 @@
 mod bytes;
 mod failures;
 mod futures;
+mod groups;
 #[path = "../../../testing/harness.rs"]
 mod harness;
 mod life;
@@ -60,6 +61,7 @@ fn tests() -> Vec<Case> {
             surroundings::TESTS,
             failures::TESTS,
             options::TESTS,
+            groups::TESTS,
             observed::TESTS,
         ];
         for (name, test) in plain.concat() {

@@ -83,7 +83,7 @@ const fn untouched(row: Row) -> Row {
     }
 }
 
-const fn alone(row: Row) -> Row {
+pub const fn alone(row: Row) -> Row {
     Row { alone: true, ..row }
 }
 

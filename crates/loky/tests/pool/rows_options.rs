@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use loky::{DeathCause, Error, OnCrash, TaskOptions};
 
+use crate::groups::Place;
 use crate::options::Notes;
-use crate::rows::{died, row};
+use crate::rows::{alone, died, row};
 use crate::stage::{Gate, end, value};
 use crate::table::{Row, Stage};
-use crate::tasks::{computes_for_ever, dies_before, fills, panics_before, pid, wait_at, writes};
+use crate::tasks::{
+    computes_for_ever, dies_before, double, fills, hoards, panics_before, pid, wait_at, writes,
+};
 
 pub const ROWS: &[Row] = &[
     row("the-time-runs-out", "TIMEOUT_HOLDS_ON", |stage| {
@@ -44,6 +47,21 @@ pub const ROWS: &[Row] = &[
             DeathCause::MemoryLimit,
         );
     }),
+    alone(row(
+        "the-memory-group-of-the-worker-is-full",
+        "MEMORY_LIMIT",
+        |stage| {
+            let Some(place) = Place::new() else { return };
+            let builder = stage.setting.builder(2).on_crash(stage.on_crash);
+            let builder = builder.memory_limit(200 << 20).memory_group(place.folder());
+            let pool = builder.build().unwrap();
+            let greedy = pool.submit(hoards::call(800)).unwrap();
+            died(&greedy, DeathCause::MemoryLimit);
+            assert_eq!(value(&pool.submit(double::call(4)).unwrap()), 8);
+            assert!(!pool.is_broken());
+            pool.shutdown().unwrap();
+        },
+    )),
     row("every-attempt-dies", "POISON", |stage| {
         let notes = Notes::new();
         let stubborn = stage.pool.options(TaskOptions::new().retries(2));

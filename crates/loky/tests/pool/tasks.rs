@@ -366,3 +366,23 @@ pub fn fills(mebibytes: usize) -> usize {
     let filled: Vec<Vec<u8>> = (0..mebibytes).map(|_| vec![1; 1 << 20]).collect();
     std::hint::black_box(&filled).len()
 }
+
+/// The cgroups of the worker.
+#[loky::task]
+pub fn membership() -> String {
+    std::fs::read_to_string("/proc/self/cgroup").unwrap()
+}
+
+/// Has so much memory that is in no process: the pages of a file that nobody maps.
+#[loky::task]
+pub fn hoards(mebibytes: usize) -> usize {
+    use std::io::Write;
+
+    let file = loky_sys::memory::growing_memfd(c"loky-hoard", 0).unwrap();
+    let mut file = std::fs::File::from(file);
+    let bytes = vec![1; 1 << 20];
+    for _ in 0..mebibytes {
+        file.write_all(&bytes).unwrap();
+    }
+    0
+}

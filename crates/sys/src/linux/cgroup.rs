@@ -4,8 +4,11 @@
 //! unreadable is `None`: a system without cgroups is no error. It never guesses a cause.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+
+use crate::unix::descriptor::above_streams;
 
 pub use crate::contract::{GroupVersion, MemoryCounters};
 
@@ -180,15 +183,24 @@ impl MemoryGroup {
         Ok(())
     }
 
-    /// Moves a process into it. What it starts from then on is in it too.
-    pub fn add(&self, pid: i32) -> io::Result<()> {
-        fs::write(self.folder.join("cgroup.procs"), pid.to_string())
+    /// What lets a process [`enter`] it: a descriptor that can be handed to a child.
+    pub fn door(&self) -> io::Result<OwnedFd> {
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .open(self.folder.join("cgroup.procs"))?;
+        above_streams(file.into())
     }
 
     /// Removes it. `EBUSY`: it still has processes.
     pub fn remove(&self) -> io::Result<()> {
         fs::remove_dir(&self.folder)
     }
+}
+
+/// Moves this process into the group of the door. What it starts from then on is in it too.
+pub fn enter(door: OwnedFd) -> io::Result<()> {
+    // The kernel takes 0 for whoever writes it.
+    fs::File::from(door).write_all(b"0")
 }
 
 /// The text of `/proc/<pid>/cgroup`: equal texts are equal groups.

@@ -6,6 +6,7 @@
 
 mod marked;
 
+use marked::Standing;
 use std::ffi::{c_int, c_long};
 
 /// How many descendants one walk remembers in order to look below them. Those that do not fit are
@@ -17,6 +18,9 @@ const PATH_BYTES: usize = 64;
 
 /// How far up somebody who is left alone is looked for.
 const ANCESTORS_MAX: u32 = 64;
+
+/// How often a process without variables is looked at, because it may be in the middle of an exec.
+const EXEC_LOOKS_MAX: u32 = 100;
 
 /// Where the length and the name stand in an entry that the kernel gives for a folder.
 const ENTRY_LEN_AT: usize = 16;
@@ -33,7 +37,8 @@ pub(crate) struct Descendants {
 /// The variable of those that are left alone, each with all that is below it.
 struct Spared {
     variable: Path,
-    text: [u8; 512],
+    /// For one read of most environments: between two, the memory that is read may have gone, which looks like the end.
+    text: [u8; 16 << 10],
     /// There is one.
     any: bool,
 }
@@ -50,7 +55,7 @@ impl Descendants {
                         bytes: [0; PATH_BYTES],
                         len: 0,
                     },
-                    text: [0; 512],
+                    text: [0; 16 << 10],
                     any: false,
                 },
             },
@@ -207,13 +212,19 @@ impl Spared {
         else {
             return false;
         };
-        let has = is_variable_in(
-            &Path::new(b"/proc/").number(pid).text(b"/environ"),
-            wanted,
-            text,
-        );
-        *any |= has;
-        has
+        let process = Path::new(b"/proc/").number(pid);
+        for _ in 0..EXEC_LOOKS_MAX {
+            if let Some(has) = is_variable_in(&process.text(b"/environ"), wanted, text) {
+                *any |= has;
+                return has;
+            }
+            // One that has ended has no variables either.
+            if Standing::of(pid, text).is_none_or(|standing| standing.ended) {
+                return false;
+            }
+            call1(libc::SYS_sched_yield, 0);
+        }
+        false
     }
 
     /// Whether the process or one that it descends from was.
@@ -233,22 +244,24 @@ impl Spared {
     }
 }
 
-/// Whether one of the texts of a file, each with a null at its end, is this one. A text may be cut in
-/// two by the end of the buffer.
-fn is_variable_in(file: &Path, wanted: &[u8], buffer: &mut [u8]) -> bool {
+/// Whether one of the texts of a file, each with a null at its end, is this one; `None` if there is no text. A text may
+/// be cut in two by the end of the buffer.
+fn is_variable_in(file: &Path, wanted: &[u8], buffer: &mut [u8]) -> Option<bool> {
     let Some(file) = file.open(0) else {
-        return false;
+        return Some(false);
     };
     // How much of the wanted text the present one begins with; `None` if it is another.
     let mut alike = Some(0);
+    let mut any = false;
     loop {
         let text = file.fill(libc::SYS_read, buffer);
         if text.is_empty() {
-            return alike == Some(wanted.len());
+            return any.then_some(alike == Some(wanted.len()));
         }
+        any = true;
         for byte in text {
             alike = match (*byte, alike) {
-                (0, Some(len)) if len == wanted.len() => return true,
+                (0, Some(len)) if len == wanted.len() => return Some(true),
                 (0, _) => Some(0),
                 (byte, Some(len)) if wanted.get(len) == Some(&byte) => Some(len + 1),
                 (_, _) => None,
@@ -492,9 +505,11 @@ mod tests {
         let file = std::env::temp_dir().join(format!("loky-variables-{}", std::process::id()));
         std::fs::write(&file, b"A=1\0LET=42\0LET=4\0X=LET=7\0LET=99").unwrap();
         let path = Path::new(file.to_str().unwrap().as_bytes());
-        let has = |wanted: &[u8]| is_variable_in(&path, wanted, &mut [0; 5]);
+        let has = |wanted: &[u8]| is_variable_in(&path, wanted, &mut [0; 5]).unwrap();
         assert!(has(b"A=1") && has(b"LET=42") && has(b"LET=4") && has(b"LET=99"));
         assert!(!has(b"LET=7") && !has(b"LET=") && !has(b"A=11") && !has(b"B"));
+        std::fs::write(&file, b"").unwrap();
+        assert_eq!(is_variable_in(&path, b"A=1", &mut [0; 5]), None);
         std::fs::remove_file(&file).unwrap();
     }
 

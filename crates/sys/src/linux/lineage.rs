@@ -7,20 +7,18 @@ use std::io;
 
 use crate::force::{Switch, is_forced};
 
+/// The flag of a thread that belongs to the kernel and never had a program.
+const KERNEL_THREAD: u64 = 0x0020_0000;
+
 /// The fields of `/proc/<pid>/stat` that this crate needs.
 pub(crate) struct Stat {
+    /// A user's program that has not ended. One whose first thread alone has ended looks as if it had, and has others.
+    pub(crate) is_program: bool,
     pub(crate) parent: i32,
     pub(crate) threads: usize,
-    state: u8,
 }
 
 impl Stat {
-    /// Whether the process has ended and at most waits to be waited for. One whose first thread alone has ended looks
-    /// alike, and has others.
-    pub(crate) fn has_ended(&self) -> bool {
-        matches!(self.state, b'Z' | b'X') && self.threads < 2
-    }
-
     pub(crate) fn of(pid: &str) -> io::Result<Self> {
         let text = fs::read(format!("/proc/{pid}/stat"))?;
         Self::parse(&text).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
@@ -32,11 +30,16 @@ impl Stat {
         let end_of_name = text.iter().rposition(|byte| *byte == b')')?;
         let rest = std::str::from_utf8(text.get(end_of_name + 1..)?).ok()?;
         let mut fields = rest.split_ascii_whitespace();
-        // After the name: state, parent, and 15 further on the number of threads.
+        // After the name: state, parent, 5 further on the flags, and 11 after these the number of threads.
+        let first_has_ended = matches!(fields.next()?, "Z" | "X");
+        let parent = fields.next()?.parse().ok()?;
+        let flags: u64 = fields.nth(4)?.parse().ok()?;
+        let threads = fields.nth(10)?.parse().ok()?;
+        let has_ended = first_has_ended && threads < 2;
         Some(Self {
-            state: *fields.next()?.as_bytes().first()?,
-            parent: fields.next()?.parse().ok()?,
-            threads: fields.nth(15)?.parse().ok()?,
+            is_program: !has_ended && flags & KERNEL_THREAD == 0,
+            parent,
+            threads,
         })
     }
 }
@@ -77,15 +80,8 @@ pub(crate) fn has_children_lists() -> bool {
 
 fn children_by_scan(parent: i32) -> io::Result<Vec<i32>> {
     let mut children = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let Some((text, pid)) = name
-            .to_str()
-            .and_then(|text| Some((text, text.parse::<i32>().ok()?)))
-        else {
-            continue;
-        };
-        match Stat::of(text) {
+    for pid in all_processes()? {
+        match Stat::of(&pid.to_string()) {
             Ok(stat) if stat.parent == parent => children.push(pid),
             Ok(_) => {}
             Err(error) if is_gone(&error) => {}
@@ -93,6 +89,12 @@ fn children_by_scan(parent: i32) -> io::Result<Vec<i32>> {
         }
     }
     Ok(children)
+}
+
+/// Whoever is there while the list is read.
+pub(crate) fn all_processes() -> io::Result<impl Iterator<Item = i32>> {
+    let entries = fs::read_dir("/proc")?;
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()))
 }
 
 /// `/proc` tells the end of a process as a missing file or, once it was opened, as `ESRCH`.
@@ -109,9 +111,19 @@ mod tests {
         let text = b"42 (a) R 7 (b)) S 41 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 9 0 100 1 1";
         let stat = Stat::parse(text).unwrap();
         assert_eq!((stat.parent, stat.threads), (41, 9));
-        assert!(!stat.has_ended());
-        let ended = Stat::parse(b"42 (Z) Z 41 1 1 0 -1 4 1 2 3 4 5 6 7 8 20 0 1 0 100 1 1");
-        assert!(ended.unwrap().has_ended());
+        assert!(stat.is_program);
+    }
+
+    #[test]
+    fn who_has_ended_and_a_thread_of_the_kernel_are_no_programs() {
+        for text in [
+            "42 (a) Z 41 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 100 1 1",
+            "42 (a) S 2 0 0 0 -1 69238880 0 0 0 0 0 0 0 0 20 0 1 0 100 0 0",
+        ] {
+            assert!(!Stat::parse(text.as_bytes()).unwrap().is_program, "{text}");
+        }
+        let text = b"42 (a) Z 41 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 2 0 100 1 1";
+        assert!(Stat::parse(text).unwrap().is_program);
     }
 
     #[test]

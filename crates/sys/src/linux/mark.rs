@@ -4,13 +4,11 @@
 //! exec, in another session, with a new parent and with an empty environment. One system call reads that of another
 //! process of the same user. It never marks a process that it is not told to, and kills nobody without the mark.
 
-use std::fs;
 use std::io;
-use std::os::fd::AsFd;
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, pidfd_send_signal, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use super::lineage::{Stat, is_gone};
+use super::lineage::{Stat, all_processes, is_gone};
 use super::{pidfd, process};
 use crate::force::{Switch, is_forced};
 
@@ -33,6 +31,21 @@ pub fn put(pid: i32, mark: Mark) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether marks can be put on children of this process. Nothing is changed by asking.
+pub fn is_possible() -> bool {
+    let own = process::pid();
+    let unbounded = |limit: &libc::rlimit64| limit.rlim_max == libc::RLIM64_INFINITY;
+    let Some(limit) = limit_of(own).ok().filter(unbounded) else {
+        return false;
+    };
+    let same = Rlimit {
+        current: (limit.rlim_cur != libc::RLIM64_INFINITY).then_some(limit.rlim_cur),
+        maximum: None,
+    };
+    let put = |pid| prlimit(Some(pid), Resource::Locks, same);
+    !is_forced(Switch::NoMark) && pid_of(own).is_ok_and(|own| put(own).is_ok())
+}
+
 /// Everybody who has this mark and has not ended, apart from this process. Those of other users are not asked.
 ///
 /// One that is being made while it looks may be missing, so who wants all of them asks until nothing changes. It takes
@@ -40,16 +53,11 @@ pub fn put(pid: i32, mark: Mark) -> io::Result<()> {
 pub fn bearers(mark: Mark) -> io::Result<Vec<i32>> {
     let own = process::pid();
     let mut found = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let number = name.to_str().and_then(|text| text.parse::<i32>().ok());
-        let Some(pid) = number.filter(|pid| *pid != own && bears(*pid, mark)) else {
-            continue;
-        };
+    for pid in all_processes()?.filter(|pid| *pid != own && bears(*pid, mark)) {
         match Stat::of(&pid.to_string()) {
+            Ok(stat) if stat.is_program => found.push(pid),
             // What has ended keeps its limits until it is waited for.
-            Ok(stat) if stat.has_ended() => {}
-            Ok(_) => found.push(pid),
+            Ok(_) => {}
             Err(error) if is_gone(&error) => {}
             Err(error) => return Err(error),
         }
@@ -57,9 +65,9 @@ pub fn bearers(mark: Mark) -> io::Result<Vec<i32>> {
     Ok(found)
 }
 
-/// Sends SIGKILL to a process with this mark; whether it was sent. A number that has gone to another process meanwhile
+/// Sends a signal to a process with this mark; whether it was sent. A number that has gone to another process meanwhile
 /// costs that one nothing, unless it has the mark too.
-pub fn kill(pid: i32, mark: Mark) -> io::Result<bool> {
+pub fn signal(pid: i32, mark: Mark, signal: i32) -> io::Result<bool> {
     let opened = match pidfd::open(pid) {
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(false),
         opened => opened,
@@ -70,11 +78,9 @@ pub fn kill(pid: i32, mark: Mark) -> io::Result<bool> {
         return Ok(false);
     }
     let sent = match opened {
-        Ok(Some(process)) => {
-            pidfd_send_signal(process.as_fd(), Signal::KILL).map_err(io::Error::from)
-        }
+        Ok(Some(process)) => pidfd::signal(process, signal),
         // Without one, the number would have to be given out again between two system calls.
-        Ok(None) | Err(_) => process::kill(pid, libc::SIGKILL),
+        Ok(None) | Err(_) => process::kill(pid, signal),
     };
     match sent {
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(false),

@@ -19,7 +19,7 @@ use crate::force::{Switch, is_forced};
 use crate::unix::descriptor::above_streams;
 
 pub use crate::unix::file::{empty_file, file_len, read_file, read_file_at, write_file};
-pub use crate::unix::mapping::{Mapping, Words};
+pub use crate::unix::mapping::{HalfWords, Mapping, Words};
 
 /// A file of exactly so many zero bytes, whose length nobody can change where the kernel has seals.
 pub fn memfd(name: &CStr, len: u64) -> io::Result<OwnedFd> {

@@ -1,10 +1,10 @@
 //! A descriptor that becomes readable when a process ends.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::force::{Switch, is_forced};
 use crate::unix::descriptor::above_streams;
@@ -22,4 +22,12 @@ pub fn open(pid: i32) -> io::Result<Option<OwnedFd>> {
         Err(Errno::NOSYS | Errno::PERM) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Sends a signal to the process that a descriptor was opened for, and to no other that has its number
+/// since.
+pub fn signal(process: impl AsFd, signal: i32) -> io::Result<()> {
+    let signal = Signal::from_named_raw(signal);
+    let signal = signal.ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+    Ok(pidfd_send_signal(process, signal)?)
 }

@@ -3,7 +3,7 @@
 //! It never reads the memory of others and never signals more than one process at a time.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use rustix::fs::Mode;
@@ -21,6 +21,12 @@ pub(crate) const MAX_RSS_UNIT_BYTES: u64 = 1024;
 
 /// Whose usage is counted: the nearest to the calling thread that the system tells.
 pub(crate) const OWN_USAGE: libc::c_int = libc::RUSAGE_THREAD;
+
+/// How often a process without variables is looked at, because it may be in the middle of an exec.
+const EXEC_LOOKS_MAX: u32 = 100;
+
+/// Enough for most environments.
+const ENVIRONMENT_ROOM: usize = 32 << 10;
 
 /// From now on, a descendant whose parent ends becomes a child of this process.
 pub fn set_child_subreaper() -> io::Result<()> {
@@ -64,12 +70,47 @@ pub fn has_children_lists() -> bool {
 }
 
 /// Whether a process was executed with this variable in its environment (`NAME=value`). What it has
-/// changed since does not count; one that has ended or cannot be asked has none.
-pub fn was_given(pid: i32, variable: &str) -> bool {
-    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|text| {
-        text.split(|byte| *byte == 0)
-            .any(|one| one == variable.as_bytes())
-    })
+/// changed since does not count; one that has ended or may not be asked has none. An error: there is no descriptor to
+/// ask with.
+pub fn was_given(pid: i32, variable: &str) -> io::Result<bool> {
+    for _ in 0..EXEC_LOOKS_MAX {
+        let text = match environment_of(pid) {
+            Ok(text) => text,
+            Err(error) if is_shortage(&error) => return Err(error),
+            Err(_) => return Ok(false),
+        };
+        if !text.is_empty() {
+            let mut variables = text.split(|byte| *byte == 0);
+            return Ok(variables.any(|one| one == variable.as_bytes()));
+        }
+        // In the middle of an exec a process has no variables; one that never had any looks the same.
+        match Stat::of(&pid.to_string()) {
+            Ok(stat) if stat.is_program => std::thread::yield_now(),
+            Err(error) if is_shortage(&error) => return Err(error),
+            Ok(_) | Err(_) => return Ok(false),
+        }
+    }
+    Ok(false)
+}
+
+/// The table of descriptors is full, that of this process or that of the system.
+pub fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
+/// In one read: between two, the memory that is read may have gone, which looks like the end.
+fn environment_of(pid: i32) -> io::Result<Vec<u8>> {
+    let path = format!("/proc/{pid}/environ");
+    let mut room = ENVIRONMENT_ROOM;
+    loop {
+        let mut text = vec![0; room];
+        let len = fs::File::open(&path)?.read(&mut text)?;
+        if len < room {
+            text.truncate(len);
+            return Ok(text);
+        }
+        room *= 2;
+    }
 }
 
 /// How many threads this process has.

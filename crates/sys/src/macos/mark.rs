@@ -15,6 +15,11 @@ pub fn bearers(_mark: Mark) -> io::Result<Vec<i32>> {
 }
 
 /// Never sends anything: nobody has one.
-pub fn kill(_pid: i32, _mark: Mark) -> io::Result<bool> {
+pub fn signal(_pid: i32, _mark: Mark, _signal: i32) -> io::Result<bool> {
     Ok(false)
+}
+
+/// Never.
+pub fn is_possible() -> bool {
+    false
 }

@@ -12,7 +12,7 @@ use rustix::shm;
 
 use crate::unix::descriptor::above_streams;
 pub use crate::unix::file::{empty_file, file_len, read_file, read_file_at, write_file};
-pub use crate::unix::mapping::{Mapping, Words};
+pub use crate::unix::mapping::{HalfWords, Mapping, Words};
 
 /// A file of exactly so many zero bytes, to be mapped: it can be neither read nor written.
 pub fn memfd(_name: &CStr, len: u64) -> io::Result<OwnedFd> {

@@ -62,8 +62,13 @@ pub fn has_children_lists() -> bool {
 }
 
 /// Not known.
-pub fn was_given(_pid: i32, _variable: &str) -> bool {
-    false
+pub fn was_given(_pid: i32, _variable: &str) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// The table of descriptors is full, that of this process or that of the system.
+pub fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 /// How many threads this process has.

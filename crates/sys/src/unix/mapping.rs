@@ -6,7 +6,7 @@ use std::ffi::c_void;
 use std::io;
 use std::os::fd::AsFd;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -158,6 +158,11 @@ impl Mapping {
     pub fn into_words(self) -> Words {
         Words(self)
     }
+
+    /// Gives the bytes up for atomics of four bytes each, as futexes are; a rest of fewer is left out.
+    pub fn into_half_words(self) -> HalfWords {
+        HalfWords(self)
+    }
 }
 
 impl Drop for Mapping {
@@ -178,5 +183,17 @@ impl AsRef<[AtomicU64]> for Words {
         // SAFETY: pages are aligned for every atomic, the range is mapped and writable while `self`
         // lives, and nothing in this process uses it otherwise, since the mapping was given up.
         unsafe { std::slice::from_raw_parts(self.0.start.as_ptr().cast::<AtomicU64>(), count) }
+    }
+}
+
+/// A mapping that is used as atomics of half that size and nothing else.
+#[derive(Debug)]
+pub struct HalfWords(Mapping);
+
+impl AsRef<[AtomicU32]> for HalfWords {
+    fn as_ref(&self) -> &[AtomicU32] {
+        let count = self.0.len / size_of::<AtomicU32>();
+        // SAFETY: as for `Words`.
+        unsafe { std::slice::from_raw_parts(self.0.start.as_ptr().cast::<AtomicU32>(), count) }
     }
 }

@@ -184,7 +184,7 @@ fn a_mark_stays_with_all_that_a_process_starts() {
         std::thread::yield_now();
     }
     for pid in expected {
-        assert!(mark::kill(pid, family.mark).unwrap());
+        assert!(mark::signal(pid, family.mark, libc::SIGKILL).unwrap());
     }
     assert!(family.is_gone(NEVER_NS), "somebody outlived the mark");
     while !bearers().is_empty() {
@@ -193,7 +193,7 @@ fn a_mark_stays_with_all_that_a_process_starts() {
     // The founder has not been waited for, and is over all the same.
     let founder = family.founder.wait();
     assert_eq!(founder.status.signal(), Some(libc::SIGKILL));
-    assert!(!mark::kill(founder.pid, family.mark).unwrap());
+    assert!(!mark::signal(founder.pid, family.mark, libc::SIGKILL).unwrap());
 }
 
 #[test]
@@ -208,13 +208,13 @@ fn nobody_without_the_mark_is_killed() {
     ] {
         assert!(mark::bearers(other).unwrap().is_empty());
         for pid in members {
-            assert!(!mark::kill(pid, other).unwrap());
+            assert!(!mark::signal(pid, other, libc::SIGKILL).unwrap());
         }
     }
-    assert!(!mark::kill(process::pid(), family.mark).unwrap());
+    assert!(!mark::signal(process::pid(), family.mark, libc::SIGKILL).unwrap());
     assert!(!family.is_gone(0));
     for pid in mark::bearers(family.mark).unwrap() {
-        mark::kill(pid, family.mark).unwrap();
+        mark::signal(pid, family.mark, libc::SIGKILL).unwrap();
     }
     assert!(family.is_gone(NEVER_NS));
 }
@@ -261,9 +261,9 @@ fn a_worker_that_is_left_spares_whom_a_task_lets_live() {
         panic!("the spared one was ended");
     };
     let variable = format!("{LET_LIVE_VARIABLE}={}", family.founder.pid);
-    assert!(process::was_given(spared, &variable));
+    assert!(process::was_given(spared, &variable).unwrap());
     assert!(!family.is_gone(0));
-    assert!(mark::kill(spared, family.mark).unwrap());
+    assert!(mark::signal(spared, family.mark, libc::SIGKILL).unwrap());
     assert!(family.is_gone(NEVER_NS));
 }
 

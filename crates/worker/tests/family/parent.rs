@@ -223,7 +223,7 @@ impl Family {
             id,
             pid: 0,
             link: Link::new(ours, Role::WorkerToParent),
-            ledger: Ledger::with_words(Page(
+            ledger: Ledger::over(Page(
                 Mapping::shared(&page, LEDGER_LEN).unwrap().into_words(),
             ))
             .unwrap(),

@@ -1,4 +1,6 @@
-//! What the machine itself takes: threads, sockets and processes, without a library between.
+//! What the machine itself takes: memory, threads, sockets and processes, without a library between.
+
+mod memory;
 
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -6,6 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+
+pub use memory::{Pair, Wait};
 
 const ECHO: &str = "machine-echo";
 const EXIT: &str = "machine-exit";
@@ -23,7 +27,8 @@ pub fn init() {
             std::process::exit(0);
         }
         Some(EXIT) => std::process::exit(0),
-        _ => {}
+        Some(role) => memory::play(role),
+        None => {}
     }
 }
 
@@ -70,7 +75,7 @@ impl Drop for Echo {
     }
 }
 
-/// Threads that wait for orders, each a channel in shared memory with a wake-up.
+/// Threads that wait for orders.
 pub struct Threads {
     orders: Vec<Sender<u64>>,
     answers: Receiver<u64>,
@@ -98,10 +103,6 @@ impl Threads {
             answers,
             threads,
         }
-    }
-
-    pub fn round_trip(&mut self) {
-        self.many(1);
     }
 
     pub fn many(&mut self, count: u64) {

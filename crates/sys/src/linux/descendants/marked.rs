@@ -38,13 +38,13 @@ impl Descendants {
 }
 
 /// How a process stands, out of its `stat` file.
-struct Standing {
-    ended: bool,
+pub(super) struct Standing {
+    pub(super) ended: bool,
     stopped: bool,
 }
 
 impl Standing {
-    fn of(pid: i32, buffer: &mut [u8]) -> Option<Self> {
+    pub(super) fn of(pid: i32, buffer: &mut [u8]) -> Option<Self> {
         let stat = Path::new(b"/proc/").number(pid).text(b"/stat");
         let text = stat.open(0)?.fill(libc::SYS_read, buffer);
         let after_name = text.iter().rposition(|byte| *byte == b')')?;
