@@ -105,7 +105,7 @@ def _processes() -> "Iterator[Fact]":
     yield Fact("seals", machine["seals"], "" if machine["seals"] else "lengths are checked, not fixed")
     lists = machine["children_lists"]
     yield Fact("children_lists", lists, "" if lists else "descendants are found by looking at all processes")
-    lost = "children of a worker that dies with its zygote are not found: a hard limit (ulimit -Hx) or a filter"
+    lost = "children of a worker that dies with its zygote are lost: by a hard limit (ulimit -Hx) or a filter"
     yield Fact("marks", machine["marks"], "" if machine["marks"] else lost)
     soft, hard = machine["open_files"]
     # A worker has a socket, a ledger and a stack file; the rest is the program's own.
