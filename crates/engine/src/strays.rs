@@ -13,7 +13,7 @@ use loky_sys::lifeline::LET_LIVE_VARIABLE;
 use loky_sys::mark::{self, Mark};
 use loky_sys::poll::poll;
 use loky_sys::signal::{SIGCONT, SIGKILL};
-use loky_sys::{clock, process};
+use loky_sys::{clock, descriptor, process};
 
 use crate::launcher::LauncherProcess;
 
@@ -108,7 +108,7 @@ impl Strays {
         let mut pause_ns = None;
         self.searches.retain_mut(|search| {
             let found = search.strike_all();
-            let blind = found.as_ref().is_err_and(process::is_shortage);
+            let blind = found.as_ref().is_err_and(descriptor::is_table_full);
             // Any other error is no reason to look again.
             search.note(
                 if blind {
@@ -180,7 +180,7 @@ impl Search {
                 return Ok(true);
             }
             next = match process::parent_of(next) {
-                Err(error) if process::is_shortage(&error) => return Err(error),
+                Err(error) if descriptor::is_table_full(&error) => return Err(error),
                 parent => parent.unwrap_or(0),
             };
         }

@@ -330,7 +330,6 @@ const _: () = {
     const _: fn(i32) -> io::Result<i32> = crate::process::parent_of;
     const _: fn() -> bool = crate::process::has_children_lists;
     const _: fn(i32, &str) -> io::Result<bool> = crate::process::was_given;
-    const _: fn(&io::Error) -> bool = crate::process::is_shortage;
     const _: fn() -> io::Result<usize> = crate::process::thread_count;
     const _: fn(RawFd, &[RawFd]) -> io::Result<()> = crate::process::close_from;
     const _: fn() -> u32 = crate::process::umask_of_self;

@@ -10,6 +10,7 @@ use rustix::fs::Mode;
 
 use super::lineage::{self, Stat};
 use crate::force::{Switch, is_forced};
+use crate::unix::descriptor;
 
 pub use crate::contract::{Reaped, WaitStatus};
 pub use crate::unix::process::{
@@ -76,7 +77,7 @@ pub fn was_given(pid: i32, variable: &str) -> io::Result<bool> {
     for _ in 0..EXEC_LOOKS_MAX {
         let text = match environment_of(pid) {
             Ok(text) => text,
-            Err(error) if is_shortage(&error) => return Err(error),
+            Err(error) if descriptor::is_table_full(&error) => return Err(error),
             Err(_) => return Ok(false),
         };
         if !text.is_empty() {
@@ -86,16 +87,11 @@ pub fn was_given(pid: i32, variable: &str) -> io::Result<bool> {
         // In the middle of an exec a process has no variables; one that never had any looks the same.
         match Stat::of(&pid.to_string()) {
             Ok(stat) if stat.is_program => std::thread::yield_now(),
-            Err(error) if is_shortage(&error) => return Err(error),
+            Err(error) if descriptor::is_table_full(&error) => return Err(error),
             Ok(_) | Err(_) => return Ok(false),
         }
     }
     Ok(false)
-}
-
-/// The table of descriptors is full, that of this process or that of the system.
-pub fn is_shortage(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 /// In one read: between two, the memory that is read may have gone, which looks like the end.

@@ -66,11 +66,6 @@ pub fn was_given(_pid: i32, _variable: &str) -> io::Result<bool> {
     Ok(false)
 }
 
-/// The table of descriptors is full, that of this process or that of the system.
-pub fn is_shortage(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
-}
-
 /// How many threads this process has.
 pub fn thread_count() -> io::Result<usize> {
     let info = super::usage::task_info(pid())?;

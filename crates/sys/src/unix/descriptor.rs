@@ -10,6 +10,11 @@ use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
 
 use crate::contract::Interest;
 
+/// Whether this is the error of a full table of descriptors, that of this process or that of the system.
+pub fn is_table_full(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
 /// Takes over a descriptor that the process was born with, and closes it on the next exec.
 ///
 /// Only a descriptor that would survive an exec is one that this process can have been born with:

@@ -11,7 +11,8 @@ use loky_sys::lifeline::{LET_LIVE_VARIABLE, arm_lifeline};
 use loky_sys::mark::{self, Mark};
 use loky_sys::poll::{Interest, poll};
 use loky_sys::spawn::{Spawn, spawn};
-use loky_sys::{errno, process};
+use loky_sys::{descriptor, errno, limits, process};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::child::{Child, end_some_day, pipe};
 use crate::process::forked;
@@ -31,8 +32,37 @@ pub(crate) fn role(role: &str, args: &[String]) -> bool {
         "leaving_worker" => leave_an_orphan(false),
         "sparing_worker" => leave_an_orphan(true),
         "staying_worker" => stay(),
+        "full_table" => see_nothing(),
+        "limited" => be_refused(),
         _ => false,
     }
+}
+
+/// Nobody is taken for unmarked, or for one that was not let live, because there is no descriptor to ask with.
+fn see_nothing() -> bool {
+    limits::set_open_files(3).unwrap();
+    let parent = process::parent_pid();
+    assert!(descriptor::is_table_full(
+        &process::was_given(parent, "A=1").unwrap_err()
+    ));
+    assert!(descriptor::is_table_full(
+        &mark::bearers(Mark::new(1, 1)).unwrap_err()
+    ));
+    true
+}
+
+/// The hard limit leaves no room.
+fn be_refused() -> bool {
+    assert_eq!(mark::is_possible(), !is_forced(Switch::NoMark));
+    let limit = Rlimit {
+        current: Some(1000),
+        maximum: Some(1000),
+    };
+    setrlimit(Resource::Locks, limit).unwrap();
+    assert!(!mark::is_possible());
+    assert!(mark::put(process::pid(), Mark::new(process::pid(), 1)).is_err());
+    assert_eq!(getrlimit(Resource::Locks), limit);
+    true
 }
 
 fn stay() -> ! {
@@ -217,6 +247,22 @@ fn nobody_without_the_mark_is_killed() {
         mark::signal(pid, family.mark, libc::SIGKILL).unwrap();
     }
     assert!(family.is_gone(NEVER_NS));
+}
+
+#[test]
+fn a_full_table_is_told() {
+    assert_eq!(
+        Child::start("full_table", &[], &[]).wait().status.exited(),
+        Some(0)
+    );
+}
+
+#[test]
+fn a_hard_limit_refuses_marks_and_keeps_its_value() {
+    assert_eq!(
+        Child::start("limited", &[], &[]).wait().status.exited(),
+        Some(0)
+    );
 }
 
 #[test]
