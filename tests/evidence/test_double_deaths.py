@@ -11,12 +11,8 @@ import loky
 from tests.evidence import stayers, tasks
 from tests.evidence.test_containment import EXECUTED, ended_at_last, gone_in_time, zygote_of
 from tests.faults.stage import full_descriptor_table, state_of
+from tests.support import programs
 from tests.support.waiting import eventually, has_ended, is_running
-
-_kept = []
-
-pytestmark = pytest.mark.parametrize("launcher", ["zygote", "exec"])
-
 
 INNER = """
 import os, signal, sys
@@ -27,6 +23,23 @@ with loky.ProcessPoolExecutor(1, launcher=sys.argv[1]) as executor:
     print(os.getpid(), worker, *pids, flush=True)
     signal.pause()
 """
+
+KILLING = """
+import subprocess, sys
+import loky
+from tests.evidence import stayers
+from tests.evidence.test_containment import gone_in_time, zygote_of
+from tests.evidence.test_double_deaths import kill_both
+with loky.ProcessPoolExecutor(1, launcher=sys.argv[1]) as executor:
+    worker, pids = executor.submit(stayers.leave_all).result()
+    kill_both(worker, zygote_of(worker))
+    own = subprocess.check_output(["bash", "-c", "ulimit -Sx"], text=True)
+    print(own.strip(), gone_in_time(pids))
+"""
+
+_kept = []
+
+pytestmark = pytest.mark.parametrize("launcher", ["zygote", "exec"])
 
 
 def kill_both(worker, zygote):
@@ -128,6 +141,18 @@ def test_what_is_left_is_found_as_soon_as_there_are_descriptors(pool, launcher):
             os.kill(pid, 0)
     assert gone_in_time(pids)
     assert executor.submit(tasks.answer, 1).result() == 1
+
+
+def test_a_limit_of_the_user_s_own_is_no_mark(launcher):
+    """Neither where a bystander has one, nor where the pool's program does."""
+    bounded = ["bash", "-c", 'ulimit -Sx 1000 && exec "$0" "$@"']
+    program = [*bounded, sys.executable, "-c", KILLING, launcher]
+    with subprocess.Popen([*bounded, "sleep", "1000"]) as bystander:
+        try:
+            output = subprocess.check_output(program, env=programs.environment(), text=True)
+            assert (output, bystander.poll()) == ("1000 True\n", None)
+        finally:
+            bystander.kill()
 
 
 def test_a_program_with_a_pool_of_its_own_ends_with_that(pool, launcher):
