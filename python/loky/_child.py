@@ -6,6 +6,7 @@ can: every worker carries what stands here, and every start waits for it. `cloud
 """
 
 import _signal  # type: ignore[import-not-found]  # `signal` would import enum into every worker
+import faulthandler
 import gc
 import os
 import sys
@@ -210,8 +211,6 @@ def _start(worker: "Worker") -> "Any":
     setup = _pickling.decode(worker.setup())
     _world.enter(setup, worker.worker_id)
     on_interrupt: Any = _signal.SIG_IGN if setup["ignores_interrupt"] else _signal.default_int_handler
-    import faulthandler
-
     if "PYTHONFAULTHANDLER" not in os.environ:
         faulthandler.enable(worker.stack_fd())
     # Written by the handler itself, without the interpreter: a task that holds its lock is seen, too.
