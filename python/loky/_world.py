@@ -22,13 +22,14 @@ _FAMILY_VARIABLE = "LOKY_FAMILY"
 def enter(setup: "Setup", worker_number: int) -> None:
     """Take over the owner's surroundings.
 
-    The environment comes first: modules that read it on import must find it in place.
+    The environment comes first: modules that read it on import must find it in place. In a forked
+    worker it is there already, and shared with the others, if the helper has entered it.
 
     Args:
         setup: what `_surroundings.capture` wrote.
         worker_number: the worker's number in its pool, from 1.
     """
-    _enter_environment(setup["environment"])
+    enter_environment(setup["environment"])
     _enter_directory(setup["directory"])
     os.umask(setup["umask"])
     _enter_scheduling(setup)
@@ -46,7 +47,8 @@ def enter(setup: "Setup", worker_number: int) -> None:
     _forget_parents_randomness()
 
 
-def _enter_environment(wanted: "dict[str, str]") -> None:
+def enter_environment(wanted: "dict[str, str]") -> None:
+    """Have these variables and no others, but for the worker's own."""
     environment = os.environ
     # This one is the worker's own: by it its descendants are found where nothing else leads to them.
     # An owner who is a worker himself has that of another family.
