@@ -55,7 +55,7 @@ def zygote_main(
     gc.disable()
     gc.collect()
     gc.freeze()
-    setups = _Setups()
+    setups = Setups()
     while True:
         order = zygote.next()
         if order[0] == "fork":
@@ -77,7 +77,7 @@ def zygote_main(
         del order
 
 
-class _Setups:
+class Setups:
     """What the helper does once for all workers that are to have the same surroundings.
 
     What every worker would read, decode and write into its environment for itself lies in pages that
