@@ -6,6 +6,7 @@ can: every worker carries what stands here, and every start waits for it. `cloud
 """
 
 import _signal  # type: ignore[import-not-found]  # `signal` would import enum into every worker
+import faulthandler
 import gc
 import os
 import sys
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from ._native import Seed, Worker
+    from ._world import Setup
 
 _LEAVES_FOR_MEMORY = 1
 
@@ -53,17 +55,19 @@ def zygote_main(
     gc.disable()
     gc.collect()
     gc.freeze()
+    setups = Setups()
     while True:
         order = zygote.next()
         if order[0] == "fork":
             seed = order[1]
+            setup = setups.of(seed)
             try:
                 pid = os.fork()
             except OSError as error:
                 zygote.fork_failed(seed, error.errno or 0)
                 continue
             if pid == 0:
-                _run_forked(zygote, seed)
+                _run_forked(zygote, seed, setup)
             zygote.forked(seed, pid)
             del seed
         elif order[0] == "preload":
@@ -71,6 +75,32 @@ def zygote_main(
         else:
             os._exit(order[1])
         del order
+
+
+class Setups:
+    """What the helper does once for all workers that are to have the same surroundings.
+
+    What every worker would read, decode and write into its environment for itself lies in pages that
+    all of them share instead.
+    """
+
+    def __init__(self) -> None:
+        self._stream: bytes | None = None
+        self._setup: Setup | None = None
+
+    def of(self, seed: "Seed") -> "Setup | None":
+        """The setup of a worker that is to be forked; None where the worker has to see to it itself."""
+        try:
+            stream = seed.setup()
+            if stream != self._stream:
+                self._stream = None
+                self._setup = _pickling.decode(stream)
+                _world.enter_environment(self._setup["environment"])
+                self._stream = stream
+                gc.freeze()
+        except (OSError, MemoryError):
+            return None  # The worker will say what is lacking if it is lacking there, too.
+        return self._setup
 
 
 def _import_quietly(name: str) -> None:
@@ -114,14 +144,14 @@ def executed_main() -> None:
     _run_to_the_end(_begin_undisturbed(lambda: _native.worker_from_exec(*numbers)))
 
 
-def _run_forked(zygote: "Any", seed: "Seed") -> "NoReturn":
+def _run_forked(zygote: "Any", seed: "Seed", setup: "Setup | None") -> "NoReturn":
     try:
         worker = _begin_undisturbed(lambda: zygote.become_worker(seed))
     except BaseException as error:
         _print_error(error)
         os._exit(1)
     gc.enable()
-    _run_to_the_end(worker)
+    _run_to_the_end(worker, setup)
 
 
 def _begin_undisturbed(begin: "Callable[[], Worker]") -> "Worker":
@@ -142,11 +172,11 @@ def _print_error(error: BaseException) -> None:
         pass  # There is no one to tell.
 
 
-def _run_to_the_end(worker: "Worker") -> "NoReturn":
+def _run_to_the_end(worker: "Worker", setup: "Setup | None" = None) -> "NoReturn":
     """Work until told to leave, then end the process; nothing may return to the helper's loop."""
     status = 1
     try:
-        on_interrupt = _start(worker)
+        on_interrupt = _start(worker, setup or _pickling.decode(worker.setup()))
         if on_interrupt is not None:
             serve(worker, on_interrupt)
         status = 0
@@ -201,17 +231,14 @@ def _flush_streams() -> None:
             pass  # Closed, or its reader is gone.
 
 
-def _start(worker: "Worker") -> "Any":
+def _start(worker: "Worker", setup: "Setup") -> "Any":
     """Set the stage and run the initializer.
 
     Gives what an interrupt is to do from now on; None if the initializer failed, which has been
     reported. An interrupt is ignored meanwhile, except by the initializer.
     """
-    setup = _pickling.decode(worker.setup())
     _world.enter(setup, worker.worker_id)
     on_interrupt: Any = _signal.SIG_IGN if setup["ignores_interrupt"] else _signal.default_int_handler
-    import faulthandler
-
     if "PYTHONFAULTHANDLER" not in os.environ:
         faulthandler.enable(worker.stack_fd())
     # Written by the handler itself, without the interpreter: a task that holds its lock is seen, too.

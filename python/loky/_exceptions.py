@@ -4,6 +4,8 @@ They derive from those of the standard library, so that existing `except` clause
 pickled, with their report and their cause's text.
 """
 
+import sys
+
 from ._remote import _RemoteTraceback
 
 TYPE_CHECKING = False
@@ -192,11 +194,12 @@ def _launcher_text(fact: str | None) -> str:
 
 def _spawn_text(errno: "Any") -> str:
     reason = _os_error(errno)
-    return (
-        "The pool is broken: no worker process could be started"
-        + (f" ({reason})" if reason else "")
-        + ". Look at the limits on processes and open files of this user (ulimit -u, ulimit -n)."
-    )
+    if isinstance(reason, (FileNotFoundError, PermissionError, NotADirectoryError)):
+        advice = f"Look at the program that is to be executed, sys.executable: {sys.executable!r}."
+    else:
+        advice = "Look at the limits on processes and open files of this user (ulimit -u, ulimit -n)."
+    why = f" ({reason})" if reason else ""
+    return f"The pool is broken: no worker process could be started{why}. {advice}"
 
 
 def _os_error(errno: "Any") -> OSError | None:

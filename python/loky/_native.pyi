@@ -143,7 +143,8 @@ class Worker:
     def leaving(self, reason: int) -> None: ...
 
 @final
-class Seed: ...
+class Seed:
+    def setup(self) -> bytes: ...
 
 _Order: TypeAlias = (
     tuple[Literal["fork"], Seed] | tuple[Literal["preload"], bytes] | tuple[Literal["exit"], int]

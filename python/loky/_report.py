@@ -308,8 +308,22 @@ def crash_text(report: CrashReport) -> str:
     if report.stderr_tail:
         lines.append(f"The end of its standard error:\n{report.stderr_tail.rstrip()}")
     if report.history:
-        from ._timeouts import history_text
-
         lines.append(history_text(report))
     lines.append(report.advice)
     return "\n".join(lines)
+
+
+def history_text(report: CrashReport) -> str:
+    """What became of the attempts before this one."""
+    if report.is_poison:
+        return f"All {report.attempt} attempts at this task have ended their worker; it is not tried again."
+    ends = ", ".join(map(_end_of_attempt, report.history))
+    return f"Attempts before this one: {ends}."
+
+
+def _end_of_attempt(report: CrashReport) -> str:
+    if report.cause is CrashCause.RAISED:
+        return "raised an exception"
+    if report.cause is CrashCause.TIMEOUT:
+        return "ran out of time"
+    return exit_code_text(report.exitcode)

@@ -1,25 +1,9 @@
-"""The texts about time and tries: a task that ran or waited for too long, and one tried several times.
+"""The texts about time: a task that ran for too long, or waited for too long.
 
 Made by the manager thread from a report; imported only when there is something to tell.
 """
 
-from ._report import CrashCause, CrashReport, _evidence, _folded, exit_code_text
-
-
-def history_text(report: CrashReport) -> str:
-    """What became of the attempts before this one."""
-    if report.is_poison:
-        return f"All {report.attempt} attempts at this task have ended their worker; it is not tried again."
-    ends = ", ".join(map(_end_of_attempt, report.history))
-    return f"Attempts before this one: {ends}."
-
-
-def _end_of_attempt(report: CrashReport) -> str:
-    if report.cause is CrashCause.RAISED:
-        return "raised an exception"
-    if report.cause is CrashCause.TIMEOUT:
-        return "ran out of time"
-    return exit_code_text(report.exitcode)
+from ._report import CrashReport, _evidence, _folded, exit_code_text, history_text
 
 
 def timeout_text(report: CrashReport, timeout_s: float | None) -> str:

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 def enter(setup: "Setup", worker_number: int) -> None:
     """Take over the owner's surroundings.
 
-    The environment comes first: modules that read it on import must find it in place.
+    The environment comes first: modules that read it on import must find it in place. In a forked
+    worker it is there already, and shared with the others, if the helper has entered it.
 
     Args:
         setup: what `_surroundings.capture` wrote.
         worker_number: the worker's number in its pool, from 1.
     """
-    _enter_environment(setup["environment"])
+    enter_environment(setup["environment"])
     _enter_directory(setup["directory"])
     os.umask(setup["umask"])
     _enter_scheduling(setup)
@@ -44,7 +45,8 @@ def enter(setup: "Setup", worker_number: int) -> None:
     _forget_parents_randomness()
 
 
-def _enter_environment(wanted: "dict[str, str]") -> None:
+def enter_environment(wanted: "dict[str, str]") -> None:
+    """Have these variables and no others, but for the worker's own."""
     environment = os.environ
     for name in [name for name in environment if name not in wanted]:
         del environment[name]

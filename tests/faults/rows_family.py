@@ -226,7 +226,7 @@ def _family_is_gone(stage: Stage) -> None:
 
 _MISSING = Raises(
     kind=BrokenProcessPool,
-    text=("no worker process could be started", "No such file or directory"),
+    text=("no worker process could be started", "No such file or directory", "sys.executable"),
     fields={"__cause__": lambda error: type(error) is FileNotFoundError},
 )
 

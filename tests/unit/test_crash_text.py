@@ -1,6 +1,7 @@
 """The report of a crash and its text, word for word."""
 
 import json
+import sys
 
 import pytest
 
@@ -134,6 +135,9 @@ def test_the_causes_are_a_closed_list():
         ({"why": "setup"}, "could not be pickled", None),
         ({"why": "initializer"}, "initializer of a worker raised", None),
         ({"why": "spawn", "errno": 24}, "no worker process could be started", OSError),
+        ({"why": "spawn", "errno": 11}, "ulimit -u", BlockingIOError),
+        ({"why": "spawn", "errno": 2}, f"sys.executable: {sys.executable!r}", FileNotFoundError),
+        ({"why": "spawn", "errno": 13}, f"sys.executable: {sys.executable!r}", PermissionError),
         ({"why": "restart_budget", "report": FACTS}, "again and again", _exceptions.TerminatedWorkerError),
         ({"why": "launcher"}, "the process that starts its workers died", None),
         ({"why": "fault", "fault": "a poisoned lock"}, "a poisoned lock", None),

@@ -21,12 +21,24 @@ use loky_engine::front::Buffer;
 #[pyclass(frozen, module = "loky._native")]
 pub(crate) struct Seed(Mutex<Option<EngineSeed>>);
 
+#[pymethods]
+impl Seed {
+    /// The description of the surroundings that the parent made for the worker.
+    fn setup<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let seed = lock(&self.0);
+        let bytes = seed.as_ref().ok_or_else(used)?.setup_bytes();
+        Ok(PyBytes::new(py, &bytes.map_err(to_python)?))
+    }
+}
+
 impl Seed {
     fn take(&self) -> PyResult<EngineSeed> {
-        lock(&self.0)
-            .take()
-            .ok_or_else(|| PyValueError::new_err("the seed has been used"))
+        lock(&self.0).take().ok_or_else(used)
     }
+}
+
+fn used() -> PyErr {
+    PyValueError::new_err("the seed has been used")
 }
 
 /// The worker that the zygote executed with these numbers at the end of its command line. To be

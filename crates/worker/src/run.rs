@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use loky_sys::poll::{Interest, poll};
-use loky_sys::{cgroup, clock, descriptor, faults, fork, lifeline, memory, process, signal};
+use loky_sys::{cgroup, clock, descriptor, faults, fork, lifeline, process, signal};
 use loky_wire::ledger::LAST_WORDS_AT;
 use loky_wire::{
     DONE_RAISED, DONE_RETRY, DoneBody, Header, Kind, LeaveReason, PayloadRef, Role, SegmentRef,
@@ -20,7 +20,7 @@ use crate::channel::{Channel, Filled, Incoming, Written};
 use crate::error::WorkerError;
 use crate::ledger::{Ledger, LedgerPage, Shared, open_shared};
 use crate::rings::Sight;
-use crate::seed::Seed;
+use crate::seed::{Seed, read_setup};
 use crate::segments::{Outgoing, ResultSegments};
 use crate::task::{Opened, TaskIn, open_task};
 use crate::view::{FreedNotice, FreedSegments};
@@ -160,17 +160,7 @@ impl Worker {
 
     /// What the front needs to set itself up.
     pub fn setup_bytes(&self) -> Result<Vec<u8>, WorkerError> {
-        let len = usize::try_from(self.setup_len).unwrap_or(usize::MAX);
-        let failed = WorkerError::begin("read its setup");
-        let bytes = memory::read_file(&self.setup, len).map_err(failed)?;
-        if bytes.len() == len {
-            Ok(bytes)
-        } else {
-            Err(WorkerError::SetupShort {
-                bytes: bytes.len(),
-                promised: len,
-            })
-        }
+        read_setup(&self.setup, self.setup_len)
     }
 
     /// Where the fault handler writes the stack.

@@ -5,6 +5,8 @@
 
 use std::os::fd::{OwnedFd, RawFd};
 
+use loky_sys::memory;
+
 use crate::channel::Incoming;
 use crate::error::WorkerError;
 
@@ -31,6 +33,28 @@ pub struct Seed {
     pub door: Option<OwnedFd>,
     /// Its parent process.
     pub zygote_pid: i32,
+}
+
+impl Seed {
+    /// What the front needs to set itself up. The zygote may look at it before it forks.
+    pub fn setup_bytes(&self) -> Result<Vec<u8>, WorkerError> {
+        read_setup(&self.setup, self.setup_len)
+    }
+}
+
+/// The bytes of a setup file that count.
+pub(crate) fn read_setup(file: &OwnedFd, len: u32) -> Result<Vec<u8>, WorkerError> {
+    let promised = usize::try_from(len).unwrap_or(usize::MAX);
+    let failed = WorkerError::begin("read its setup");
+    let bytes = memory::read_file(file, promised).map_err(failed)?;
+    if bytes.len() == promised {
+        Ok(bytes)
+    } else {
+        Err(WorkerError::SetupShort {
+            bytes: bytes.len(),
+            promised,
+        })
+    }
 }
 
 /// A Spawn frame, read.
