@@ -514,6 +514,24 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_being_executed_is_left_alone_as_well() {
+        let again = r#"exec sh -c "$0" "$0""#;
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", again, again]).env("LOKY_SPARED", "7");
+        let mut shell = command.spawn().unwrap();
+        let pid = shell.id().cast_signed();
+        let mut descendants = Descendants::new();
+        descendants.spare(b"LOKY_SPARED", 7);
+        let spared = &mut descendants.found.spared;
+        let always = (0..2000).all(|_| spared.has(pid));
+        descendants.spare(b"LOKY_SPARED", 8);
+        let other = descendants.found.spared.has(pid);
+        shell.kill().unwrap();
+        shell.wait().unwrap();
+        assert!(always && !other);
+    }
+
+    #[test]
     fn nobody_is_left_alone_unless_a_variable_is_named() {
         let own = std::process::id().cast_signed();
         let mut spared = Descendants::new().found.spared;
