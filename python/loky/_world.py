@@ -46,7 +46,7 @@ def enter(setup: "Setup", worker_number: int) -> None:
 
 
 def enter_environment(wanted: "dict[str, str]") -> None:
-    """Have these variables and no others, but for the worker's own."""
+    """Have these variables and no others."""
     environment = os.environ
     for name in [name for name in environment if name not in wanted]:
         del environment[name]
