@@ -218,7 +218,7 @@ class _ReusablePoolExecutor(ProcessPoolExecutor):
             _executor_storage.executor = _executor_storage.executor_kwargs = None
             old.shutdown(wait=True, kill_workers=kill_workers)
             del old
-        executor = cls(max_workers, executor_id=next(_executor_ids), **arguments)
+        executor = cls(max_workers=max_workers, executor_id=next(_executor_ids), **arguments)
         _executor_storage.executor, _executor_storage.executor_kwargs = executor, arguments
         return executor, False
 
