@@ -14,7 +14,6 @@ from . import (
     _channels,
     _contexts,
     _exceptions,
-    _lives,
     _map,
     _options,
     _pickling,
@@ -282,9 +281,9 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         Raises:
             BrokenProcessPool: the pool is broken; the same error, in a new object, that its tasks
                 got.
-            ShutdownExecutorError: the executor has been shut down.
-            RuntimeError: the interpreter is shutting down, or this process is a forked child of the
-                one that owns the pool.
+            ShutdownExecutorError: the executor has been shut down, also by the interpreter's exit.
+            RuntimeError: the pool would have to be started while the interpreter is shutting down, or
+                this process is a forked child of the one that owns it.
         """
         life = self._life
         if life is None or not life.begun or life.inherited or self._flags.shutdown:
@@ -380,8 +379,6 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
     def _refuse(self, life: _pool.PoolLife | None) -> "NoReturn":
         if life is not None:
             raise life.refusal()
-        if _lives.exiting():
-            raise RuntimeError(_exceptions.AT_EXIT)
         raise ShutdownExecutorError(_exceptions.AFTER_SHUTDOWN)
 
     def map(

@@ -229,7 +229,9 @@ class _ReusablePoolExecutor(ProcessPoolExecutor):
             return same_arguments(_executor_storage.executor_kwargs, arguments)
         if reuse is True and cls is not _ReusablePoolExecutor:
             # joblib compares with the last call of any thread, and makes reducers anew at each call.
-            return same_arguments(_without_reducers(_executor_storage.executor_kwargs), _without_reducers(arguments))
+            return same_arguments(
+                _without_reducers(_executor_storage.executor_kwargs), _without_reducers(arguments)
+            )
         return bool(reuse)
 
     def _is_as_asked(self, max_workers: int | None, arguments: "dict[str, Any]") -> bool:
