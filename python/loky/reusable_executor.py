@@ -262,11 +262,10 @@ class _ReusablePoolExecutor(ProcessPoolExecutor):
                 return
         # In a done-callback there is no waiting for tasks: this thread is what finishes them.
         if threading.current_thread() is not life.thread:
-            warned = False
-            while unfinished := [f for f in list(life.pending.values()) if not f.done()]:
-                if not warned:
-                    warnings.warn(_RESIZE_WITH_WORK, UserWarning, stacklevel=2)
-                    warned = True
+            # Those there are now: a thread that goes on submitting must not keep this one for ever.
+            unfinished = [future for future in list(life.pending.values()) if not future.done()]
+            if unfinished:
+                warnings.warn(_RESIZE_WITH_WORK, UserWarning, stacklevel=2)
                 concurrent.futures.wait(unfinished)
         self._max_workers = max_workers
         life.resize(max_workers)

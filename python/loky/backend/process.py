@@ -1,6 +1,6 @@
 """Processes of multiprocessing that are fresh interpreters and do not run the main script again."""
 
-from multiprocessing.process import AuthenticationString as AuthenticationKey
+from multiprocessing.process import AuthenticationString as AuthenticationKey  # type: ignore[attr-defined]
 from multiprocessing.process import BaseProcess
 
 TYPE_CHECKING = False
