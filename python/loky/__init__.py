@@ -93,7 +93,15 @@ _home = {
 }
 
 _submodules = frozenset(
-    ("backend", "cloudpickle_wrapper", "initializers", "joblib", "process_executor", "reusable_executor")
+    (
+        "_base",
+        "backend",
+        "cloudpickle_wrapper",
+        "initializers",
+        "joblib",
+        "process_executor",
+        "reusable_executor",
+    )
 )
 
 _start_methods.announce()

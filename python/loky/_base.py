@@ -46,6 +46,10 @@ if TYPE_CHECKING:
             """An answer could not be decoded."""
 
 
+# The names of the base class and of the log that tells of callbacks' errors, as loky has them here.
+LOGGER = _std.LOGGER
+_BaseFuture = _std.Future
+
 _PENDING, _CANCELLED_AND_NOTIFIED = _std.PENDING, _std.CANCELLED_AND_NOTIFIED
 _CANCELLED = (_std.CANCELLED, _CANCELLED_AND_NOTIFIED)
 _DONE = (*_CANCELLED, _std.FINISHED)
@@ -544,7 +548,7 @@ class Future(_std.Future["T"]):
             try:
                 callback(self)
             except BaseException:
-                _std.LOGGER.exception("exception calling callback for %r", self)
+                LOGGER.exception("exception calling callback for %r", self)
 
     def __repr__(self) -> str:
         if self._payload is None and self._state == _std.PENDING and self.running():

@@ -50,6 +50,6 @@ def refuse_fork(context: "Any") -> None:
     """
     if method_of(context) == "fork":
         raise ValueError(
-            "The start method 'fork' cannot be used for a reusable executor: it copies the threads and "
-            "locks of this process in an unknown state. Leave the context out, or use 'spawn' or 'loky'."
+            "Cannot use reusable executor with the 'fork' context: it copies the threads and locks of "
+            "this process in an unknown state. Leave the context out, or use 'spawn' or 'loky'."
         )

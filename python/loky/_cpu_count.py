@@ -170,9 +170,10 @@ def _text_of(path: str) -> str | None:
     if not os.path.exists(path):
         return None
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
+        # By the path alone: what programs put in the place of `open` may take no more than that.
+        with open(path) as file:
             return file.read().strip()
-    except OSError:
+    except (OSError, UnicodeDecodeError):
         return None
 
 

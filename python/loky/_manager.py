@@ -2,6 +2,8 @@
 
 import threading
 
+from ._base import LOGGER
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -16,6 +18,7 @@ class ManagerThread(threading.Thread):
         super().__init__(name="ExecutorManagerThread", daemon=False)
         self._life: PoolLife | None = life
         self._over = threading.Event()
+        self._held: list[Any] | None = None
 
     def run(self) -> None:
         """Carry out what the engine reports until the pool's life has ended."""
@@ -24,6 +27,7 @@ class ManagerThread(threading.Thread):
         try:
             self._work(life)
         except BaseException as error:
+            LOGGER.critical("Exception in executor manager thread:", exc_info=error)
             life.crashed(error)
             self._drain(life)
         finally:
@@ -43,14 +47,23 @@ class ManagerThread(threading.Thread):
 
     def wait_result_broken_or_wakeup(self) -> "list[Any] | None":
         """Wait for outcomes. Looked up at each step, under the name that loky gives it."""
+        held, self._held = self._held, None
+        if held is not None:
+            return held
         life = self._life
         return None if life is None else life.next_batch()
 
     def _work(self, life: "PoolLife") -> None:
         while True:
-            batch = self.wait_result_broken_or_wakeup()
+            wait = self.wait_result_broken_or_wakeup
+            batch = wait()
             if batch is None:
                 return
+            if self.wait_result_broken_or_wakeup != wait:
+                # Somebody has put a function of his own there meanwhile. In loky each task has the
+                # thread look again, so that one is asked before any outcome is told.
+                self._held = batch
+                continue
             batch.reverse()
             while batch:
                 # Taken out one by one: nothing may hold an answer longer than its future.

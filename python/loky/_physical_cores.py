@@ -52,7 +52,8 @@ def _count_physical_cores_linux(cpu_set: "Collection[int] | None" = None, root: 
             cores.add((fields.get("physical id", "0"), fields["core id"]))
         fields.clear()
 
-    with open(f"{root}/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+    # By the path alone: what programs put in the place of `open` may take no more than that.
+    with open(f"{root}/proc/cpuinfo") as lines:
         for line in lines:
             name, colon, value = line.partition(":")
             if colon:

@@ -265,7 +265,7 @@ class PoolLife:
         if isinstance(reason, PoolForked):
             return RuntimeError(_exceptions.IN_FORKED_CHILD)
         if _lives.exiting():
-            return RuntimeError(_exceptions.AT_EXIT)
+            return _exceptions.ShutdownExecutorError(_exceptions.AT_EXIT)
         return _exceptions.ShutdownExecutorError(_exceptions.AFTER_SHUTDOWN)
 
     def start_workers(self) -> None:

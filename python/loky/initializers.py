@@ -23,7 +23,7 @@ def _prepare_initializer(
         TypeError: `initializer` cannot be called.
     """
     if initializer is not None and not callable(initializer):
-        raise TypeError("initializer must be a callable")
+        raise TypeError(f"initializer must be a callable, got: {initializer!r}")
     settings = _viztracer_settings()
     if settings is None:
         return initializer, initargs

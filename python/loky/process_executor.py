@@ -14,7 +14,6 @@ from . import (
     _channels,
     _contexts,
     _exceptions,
-    _lives,
     _map,
     _options,
     _pickling,
@@ -63,11 +62,40 @@ _CURRENT_DEPTH: int
 MAX_DEPTH: int
 
 
+# Names that programs look for in this module, and where each one is.
+_elsewhere = {
+    "BrokenExecutor": "loky._exceptions:BrokenProcessPool",
+    "BrokenProcessPool": "loky._exceptions:BrokenProcessPool",
+    "Executor": "concurrent.futures:Executor",
+    "Future": "loky._base:Future",
+    "InvalidStateError": "concurrent.futures:InvalidStateError",
+    "LOGGER": "concurrent.futures._base:LOGGER",
+    "PicklingError": "pickle:PicklingError",
+    "TerminatedWorkerError": "loky._exceptions:TerminatedWorkerError",
+    "_ExecutorFlags": "loky._pool_options:ExecutorFlags",
+    "_ExecutorManagerThread": "loky._manager:ManagerThread",
+    "_MAX_WINDOWS_WORKERS": "loky._cpu_count:_MAX_WINDOWS_WORKERS",
+    "get_context": "loky.backend.context:get_context",
+    "get_exitcodes_terminated_worker": "loky.backend.utils:get_exitcodes_terminated_worker",
+    "get_loky_pickler_name": "loky._pickler_choice:get_loky_pickler_name",
+    "kill_process_tree": "loky.backend.utils:kill_process_tree",
+    "set_loky_pickler": "loky._pickler_choice:set_loky_pickler",
+}
+
+
 def __getattr__(name: str) -> "Any":
-    """The exceptions that are imported when somebody asks for them, and another name of one."""
-    if name in ("BrokenExecutor", "BrokenProcessPool", "TerminatedWorkerError"):
-        return getattr(_exceptions, "BrokenProcessPool" if name == "BrokenExecutor" else name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import what somebody asks for; nothing here needs it.
+
+    Raises:
+        AttributeError: the module has no such name.
+    """
+    home = _elsewhere.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    module, _, attribute = home.partition(":")
+    return getattr(import_module(module), attribute)
 
 
 def read_environment() -> None:
@@ -253,9 +281,9 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         Raises:
             BrokenProcessPool: the pool is broken; the same error, in a new object, that its tasks
                 got.
-            ShutdownExecutorError: the executor has been shut down.
-            RuntimeError: the interpreter is shutting down, or this process is a forked child of the
-                one that owns the pool.
+            ShutdownExecutorError: the executor has been shut down, also by the interpreter's exit.
+            RuntimeError: the pool would have to be started while the interpreter is shutting down, or
+                this process is a forked child of the one that owns it.
         """
         life = self._life
         if life is None or not life.begun or life.inherited or self._flags.shutdown:
@@ -351,8 +379,6 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
     def _refuse(self, life: _pool.PoolLife | None) -> "NoReturn":
         if life is not None:
             raise life.refusal()
-        if _lives.exiting():
-            raise RuntimeError(_exceptions.AT_EXIT)
         raise ShutdownExecutorError(_exceptions.AFTER_SHUTDOWN)
 
     def map(

@@ -10,7 +10,7 @@ import warnings
 
 from . import _contexts
 from ._cpu_count import cpu_count
-from .process_executor import ProcessPoolExecutor
+from .process_executor import EXTRA_QUEUED_CALLS, ProcessPoolExecutor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,22 +38,26 @@ _RESIZE_WITH_WORK = (
 _executor_ids = itertools.count()
 
 
-class _Slot(threading.local):
+class _ExecutorStorage(threading.local):
     """One thread's executor and the arguments that it was made with."""
 
     executor: "_ReusablePoolExecutor | None" = None
-    arguments: "dict[str, Any] | None" = None
+    executor_kwargs: "dict[str, Any] | None" = None
 
 
-_slot = _Slot()
+_executor_storage = _ExecutorStorage()
 
 
 def __getattr__(name: str) -> "Any":
-    # Programs read these two to stop the pool of another library; they answer for this thread.
+    # Programs read the first two to stop the pool of another library; they answer for this thread.
     if name == "_executor":
-        return _slot.executor
+        return _executor_storage.executor
     if name == "_executor_kwargs":
-        return _slot.arguments
+        return _executor_storage.executor_kwargs
+    if name == "get_context":
+        from .backend.context import get_context
+
+        return get_context
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -107,7 +111,7 @@ def get_reusable_executor(
         **more,
     }
     # Nearly every call is for what is there. The classmethod finds the same with more care.
-    executor = _slot.executor
+    executor = _executor_storage.executor
     exact = type(executor) is _ReusablePoolExecutor and context is None and reuse == "auto"
     if exact and executor is not None and executor._is_as_asked(max_workers, arguments):
         return executor
@@ -168,7 +172,7 @@ class _ReusablePoolExecutor(ProcessPoolExecutor):
         )
         self.executor_id = executor_id
         # Larger pools than this are made anew instead of resized.
-        self.queue_size = 2 * max(cpu_count(), self._max_workers) + 1
+        self.queue_size = 2 * max(cpu_count(), self._max_workers) + EXTRA_QUEUED_CALLS
         # Held by users around what must not meet a resize; never by a thread that waits for tasks.
         self._submit_resize_lock = threading.RLock()
 
@@ -200,7 +204,7 @@ class _ReusablePoolExecutor(ProcessPoolExecutor):
             "env": env,
             **more,
         }
-        old = _slot.executor
+        old = _executor_storage.executor
         if old is not None and old._life is not None and old._life.inherited:
             old = None
         if max_workers is None:
@@ -211,27 +215,29 @@ class _ReusablePoolExecutor(ProcessPoolExecutor):
             old._resize(max_workers)
             return old, True
         if old is not None:
-            _slot.executor = _slot.arguments = None
+            _executor_storage.executor = _executor_storage.executor_kwargs = None
             old.shutdown(wait=True, kill_workers=kill_workers)
             del old
-        executor = cls(max_workers, executor_id=next(_executor_ids), **arguments)
-        _slot.executor, _slot.arguments = executor, arguments
+        executor = cls(max_workers=max_workers, executor_id=next(_executor_ids), **arguments)
+        _executor_storage.executor, _executor_storage.executor_kwargs = executor, arguments
         return executor, False
 
     @classmethod
     def _may_reuse(cls, reuse: "bool | str", arguments: "dict[str, Any]") -> bool:
         """Whether what was asked for is what is in this thread's slot."""
         if reuse == "auto":
-            return same_arguments(_slot.arguments, arguments)
+            return same_arguments(_executor_storage.executor_kwargs, arguments)
         if reuse is True and cls is not _ReusablePoolExecutor:
             # joblib compares with the last call of any thread, and makes reducers anew at each call.
-            return same_arguments(_without_reducers(_slot.arguments), _without_reducers(arguments))
+            return same_arguments(
+                _without_reducers(_executor_storage.executor_kwargs), _without_reducers(arguments)
+            )
         return bool(reuse)
 
     def _is_as_asked(self, max_workers: int | None, arguments: "dict[str, Any]") -> bool:
         """Whether this executor, which is in the slot, can go on as it is."""
         same_size = max_workers == self._max_workers and self._serves(self._max_workers)
-        return same_size and same_arguments(_slot.arguments, arguments)
+        return same_size and same_arguments(_executor_storage.executor_kwargs, arguments)
 
     def _serves(self, max_workers: int) -> bool:
         """Whether this executor can go on, with that many workers."""
@@ -256,11 +262,10 @@ class _ReusablePoolExecutor(ProcessPoolExecutor):
                 return
         # In a done-callback there is no waiting for tasks: this thread is what finishes them.
         if threading.current_thread() is not life.thread:
-            warned = False
-            while unfinished := [f for f in list(life.pending.values()) if not f.done()]:
-                if not warned:
-                    warnings.warn(_RESIZE_WITH_WORK, UserWarning, stacklevel=2)
-                    warned = True
+            # Those there are now: a thread that goes on submitting must not keep this one for ever.
+            unfinished = [future for future in list(life.pending.values()) if not future.done()]
+            if unfinished:
+                warnings.warn(_RESIZE_WITH_WORK, UserWarning, stacklevel=2)
                 concurrent.futures.wait(unfinished)
         self._max_workers = max_workers
         life.resize(max_workers)

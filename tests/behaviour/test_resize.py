@@ -1,7 +1,9 @@
 """The reusable executor grows and shrinks, after its tasks are done."""
 
 import threading
+import time
 import warnings
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 
 import pytest
 
@@ -79,6 +81,32 @@ def test_a_resize_with_work_waits_for_it_and_warns_once(resized, gate, workers):
     assert [str(warning.message) for warning in caught] == [RESIZE_WITH_WORK]
     assert all(future.done() for future in futures)
     assert len(executor._processes) == workers
+
+
+def test_a_resize_does_not_wait_for_a_thread_that_goes_on_submitting(resized):
+    executor = resized(2)
+    enough = threading.Event()
+
+    def go_on():
+        unfinished, count = set(), 0
+        while not enough.is_set() and count < 400:
+            # There is an unfinished task at any moment.
+            new = {executor.submit(time.sleep, 0.01) for _ in range(8 - len(unfinished))}
+            count += len(new)
+            unfinished = wait(unfinished | new, return_when=FIRST_COMPLETED).not_done
+        return count
+
+    with ThreadPoolExecutor(1) as threads, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        submitting = threads.submit(go_on)
+        try:
+            for workers in (4, 1):
+                assert get_reusable_executor(workers) is executor
+                assert len(executor._processes) == workers
+            assert not submitting.done()
+        finally:
+            enough.set()
+        assert submitting.result() > 0
 
 
 def test_a_resize_without_work_is_silent(resized):

@@ -226,6 +226,26 @@ def test_a_subclass_is_told_whether_its_executor_was_there_before():
     assert get_reusable_executor(reuse=True) is first
 
 
+def test_the_constructor_of_a_subclass_gets_everything_by_name():
+    class Own(_ReusablePoolExecutor):
+        def __init__(self, **options):
+            super().__init__(**options)
+            self.names = set(options)
+
+    executor, _ = Own.get_reusable_executor(2)
+    assert executor.names == {
+        "context",
+        "env",
+        "executor_id",
+        "initargs",
+        "initializer",
+        "job_reducers",
+        "max_workers",
+        "result_reducers",
+        "timeout",
+    }
+
+
 def test_a_plain_executor_is_no_substitute_for_a_subclass():
     """The original loky hands it out, and its user fails for a missing attribute."""
 

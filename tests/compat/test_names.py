@@ -3,6 +3,7 @@
 import concurrent.futures
 import importlib
 import inspect
+import sys
 
 import pytest
 
@@ -27,7 +28,7 @@ PUBLIC = [
     "set_loky_pickler",
 ]
 MODULES = {
-    "_base": ["Future"],
+    "_base": ["Future", "LOGGER", "_BaseFuture"],
     "backend": ["get_context"],
     "backend.context": [
         "START_METHODS",
@@ -38,7 +39,7 @@ MODULES = {
         "get_start_method",
         "cpu_count",
     ],
-    "backend.process": ["LokyProcess", "LokyInitMainProcess"],
+    "backend.process": ["AuthenticationKey", "LokyProcess", "LokyInitMainProcess"],
     "backend.queues": ["Queue", "SimpleQueue", "Full"],
     "backend.reduction": [
         "DEFAULT_ENV",
@@ -77,7 +78,12 @@ MODULES = {
         "Semaphore",
         "sem_unlink",
     ],
-    "backend.utils": ["get_exitcodes_terminated_worker", "kill_process_tree", "recursive_terminate"],
+    "backend.utils": [
+        "get_exitcodes_terminated_worker",
+        "kill_process_tree",
+        "psutil",
+        "recursive_terminate",
+    ],
     "cloudpickle_wrapper": [
         "WRAP_CACHE",
         "CallableObjectWrapper",
@@ -93,7 +99,12 @@ MODULES = {
         "MAX_DEPTH",
         "BrokenExecutor",
         "BrokenProcessPool",
+        "Executor",
+        "Future",
+        "InvalidStateError",
+        "LOGGER",
         "LokyRecursionError",
+        "PicklingError",
         "ProcessPoolExecutor",
         "ShutdownExecutorError",
         "TerminatedWorkerError",
@@ -102,9 +113,27 @@ MODULES = {
         "_MEMORY_LEAK_CHECK_DELAY",
         "_USE_PSUTIL",
         "_ExceptionWithTraceback",
+        "_ExecutorFlags",
+        "_ExecutorManagerThread",
+        "_MAX_WINDOWS_WORKERS",
         "_RemoteTraceback",
+        "cpu_count",
+        "get_context",
+        "get_exitcodes_terminated_worker",
+        "get_loky_pickler_name",
+        "kill_process_tree",
+        "set_loky_pickler",
     ],
-    "reusable_executor": ["_ReusablePoolExecutor", "_executor", "get_reusable_executor"],
+    "reusable_executor": [
+        "EXTRA_QUEUED_CALLS",
+        "_ReusablePoolExecutor",
+        "_executor",
+        "_executor_kwargs",
+        "_executor_storage",
+        "cpu_count",
+        "get_context",
+        "get_reusable_executor",
+    ],
 }
 
 
@@ -131,6 +160,35 @@ def test_a_broken_pool_is_one_of_the_standard_library():
 @pytest.mark.parametrize(("module", "name"), [(m, name) for m, names in MODULES.items() for name in names])
 def test_every_module_has_its_names(module, name):
     assert hasattr(importlib.import_module(f"loky.{module}"), name)
+
+
+def test_a_name_that_no_module_has_is_an_error():
+    for module in MODULES:
+        with pytest.raises(AttributeError):
+            _ = importlib.import_module(f"loky.{module}").no_such_name
+
+
+def test_names_in_two_places_are_one_object():
+    executors, reusable = loky.process_executor, loky.reusable_executor
+    assert executors.Future is loky.Future is loky._base.Future
+    assert executors.get_context is reusable.get_context is loky.backend.get_context
+    assert executors.TerminatedWorkerError is loky.TerminatedWorkerError
+    assert executors.kill_process_tree is loky.backend.utils.kill_process_tree
+    assert loky._base.LOGGER.name == "concurrent.futures"
+
+
+def test_the_executor_of_a_thread_can_be_taken_out_of_its_place():
+    storage = loky.reusable_executor._executor_storage
+    first = loky.get_reusable_executor(1)
+    assert storage.executor is loky.reusable_executor._executor is first
+    assert storage.executor_kwargs is loky.reusable_executor._executor_kwargs
+    storage.executor = None
+    assert loky.get_reusable_executor(1) is not first
+
+
+def test_without_psutil_the_name_is_none(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    assert loky.backend.utils.psutil is None
 
 
 REUSE = {

@@ -104,13 +104,17 @@ executor = loky.ProcessPoolExecutor(1)
 """
 
 
-USES = ["executor.submit(pow, 2, 3)", "loky.ProcessPoolExecutor(1).submit(pow, 2, 3)", ""]
+USES = {
+    "this": ("executor.submit(pow, 2, 3)", "ShutdownExecutorError"),
+    "another": ("loky.ProcessPoolExecutor(1).submit(pow, 2, 3)", "RuntimeError"),
+    "none": ("", "RuntimeError"),
+}
 
 
-@pytest.mark.parametrize("used", USES, ids=["this", "another", "none"])
-def test_exit_handlers_cannot_submit(used):
+@pytest.mark.parametrize(("used", "kind"), USES.values(), ids=USES)
+def test_exit_handlers_cannot_submit(used, kind):
     result = programs.run("-c", IN_EXIT_HANDLER.format(used=used))
-    assert "cannot schedule new futures after" in result.output
+    assert result.output == f"{kind} cannot schedule new futures after interpreter shutdown\n"
     assert (result.status, result.errors) == (0, "")
 
 

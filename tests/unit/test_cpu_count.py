@@ -1,6 +1,7 @@
 """The number of CPUs, from files that a test writes."""
 # ruff: noqa: SLF001  # the root of the file system is a parameter of private functions only
 
+import io
 import os
 import warnings
 
@@ -155,3 +156,12 @@ def test_cores_that_cannot_be_counted_are_warned_about_once(monkeypatch, capsys)
         warnings.simplefilter("error")
         assert _cpu_count.cpu_count(only_physical_cores=True) == first
     assert first == _cpu_count.cpu_count()
+
+
+def test_files_are_opened_by_their_path_alone(monkeypatch):
+    """Suites put functions of one argument in the place of `open`."""
+    texts = {"/sys/fs/cgroup/cpu.max": "300000 100000\n", "/proc/cpuinfo": "processor : 0\ncore id : 4\n"}
+    monkeypatch.setattr(os.path, "exists", lambda path: path in texts)
+    monkeypatch.setattr("builtins.open", lambda path: io.StringIO(texts[path]))
+    assert context._cpu_count_cgroup(16) == 3
+    assert context._count_physical_cores_linux() == 1

@@ -310,19 +310,45 @@ def test_in_break_mode_an_unreadable_answer_breaks_the_pool(engines):
     executor.shutdown()
 
 
-def test_the_hook_that_waits_is_looked_up_at_each_step(executor, engines):
+def test_the_hook_that_waits_is_looked_up_at_each_step(executor, engines, caplog):
     def fail():
         raise ValueError("from the hook")
 
     executor.submit(len, "abc")
     thread = executor._executor_manager_thread
     thread.wait_result_broken_or_wakeup = fail
-    engines[0].deliver(value(1, 3))
-    future = executor.submit(len, "abc") if executor._flags.broken is None else None
+    future = executor.submit(len, "abc")
+    # The thread waits in the method that was there before; the answer that wakes it is not told.
+    engines[0].deliver(value(2, 3))
+    with pytest.raises(loky.BrokenProcessPool, match="manager thread crashed"):
+        future.result(10)
     engines[0].stop()
     thread.join(10)
     assert "from the hook" in str(executor._flags.broken.__cause__)
-    assert future is None or future.done()
+    assert [(r.name, r.levelname, r.getMessage()) for r in caplog.records] == [
+        ("concurrent.futures", "CRITICAL", "Exception in executor manager thread:")
+    ]
+
+
+def test_a_hook_that_calls_what_it_replaces_loses_no_answer(executor, engines):
+    calls = []
+    first = executor.submit(len, "abc")
+    thread = executor._executor_manager_thread
+    wait = thread.wait_result_broken_or_wakeup
+
+    def look_on():
+        batch = wait()
+        calls.append(batch)
+        return batch
+
+    thread.wait_result_broken_or_wakeup = look_on
+    engines[0].deliver(value(1, 3))
+    assert first.result(10) == 3
+    second = executor.submit(len, "abcd")
+    engines[0].deliver(value(2, 4))
+    assert second.result(10) == 4
+    assert len(calls) >= 2
+    assert executor._flags.broken is None
 
 
 # Arguments.

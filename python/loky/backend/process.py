@@ -1,5 +1,6 @@
 """Processes of multiprocessing that are fresh interpreters and do not run the main script again."""
 
+from multiprocessing.process import AuthenticationString as AuthenticationKey  # type: ignore[attr-defined]
 from multiprocessing.process import BaseProcess
 
 TYPE_CHECKING = False
@@ -7,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
-__all__ = ["LokyInitMainProcess", "LokyProcess"]
+__all__ = ["AuthenticationKey", "LokyInitMainProcess", "LokyProcess"]
 
 
 class LokyProcess(BaseProcess):

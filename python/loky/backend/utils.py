@@ -17,6 +17,21 @@ _PATIENCE_S = 0.25
 _LOOK_AGAIN_S = 0.005
 
 
+def __getattr__(name: str) -> "Any":
+    """`psutil`, or None where there is none: programs look whether it is here, and take it away.
+
+    Raises:
+        AttributeError: the module has no such name.
+    """
+    if name != "psutil":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        import psutil
+    except ImportError:
+        return None
+    return psutil
+
+
 def kill_process_tree(process: "Any", use_psutil: bool = True) -> None:
     """Kill a process and all its descendants, the deepest first, and wait until it has ended.
 
