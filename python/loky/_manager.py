@@ -15,6 +15,7 @@ class ManagerThread(threading.Thread):
     def __init__(self, life: "PoolLife") -> None:
         super().__init__(name="ExecutorManagerThread", daemon=False)
         self._life: PoolLife | None = life
+        self._held: list[Any] | None = None
         self._over = threading.Event()
 
     def run(self) -> None:
@@ -43,14 +44,22 @@ class ManagerThread(threading.Thread):
 
     def wait_result_broken_or_wakeup(self) -> "list[Any] | None":
         """Wait for outcomes. Looked up at each step, under the name that loky gives it."""
+        held, self._held = self._held, None
+        if held is not None:
+            return held
         life = self._life
         return None if life is None else life.next_batch()
 
     def _work(self, life: "PoolLife") -> None:
         while True:
+            replaced = vars(self).get("wait_result_broken_or_wakeup")
             batch = self.wait_result_broken_or_wakeup()
             if batch is None:
                 return
+            if vars(self).get("wait_result_broken_or_wakeup") is not replaced:
+                # A program has put its own in place meanwhile: that one decides what becomes of these.
+                self._held = batch
+                continue
             batch.reverse()
             while batch:
                 # Taken out one by one: nothing may hold an answer longer than its future.

@@ -317,12 +317,32 @@ def test_the_hook_that_waits_is_looked_up_at_each_step(executor, engines):
     executor.submit(len, "abc")
     thread = executor._executor_manager_thread
     thread.wait_result_broken_or_wakeup = fail
-    engines[0].deliver(value(1, 3))
-    future = executor.submit(len, "abc") if executor._flags.broken is None else None
+    future = executor.submit(len, "abc")
+    engines[0].deliver(value(2, 3))
     engines[0].stop()
     thread.join(10)
     assert "from the hook" in str(executor._flags.broken.__cause__)
-    assert future is None or future.done()
+    assert "manager thread crashed" in str(future.exception(10))
+
+
+def test_a_hook_around_the_one_that_waits_sees_all_outcomes(executor, engines):
+    first = executor.submit(len, "abc")
+    thread = executor._executor_manager_thread
+    seen = []
+    wait = thread.wait_result_broken_or_wakeup
+
+    def look():
+        batch = wait()
+        seen.append(batch and list(batch))
+        return batch
+
+    thread.wait_result_broken_or_wakeup = look
+    engines[0].deliver(value(1, 3))
+    assert first.result(10) == 3
+    second = executor.submit(len, "ab")
+    engines[0].deliver(value(2, 2))
+    assert second.result(10) == 2
+    assert len([batch for batch in seen if batch]) == 2
 
 
 # Arguments.

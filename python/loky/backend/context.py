@@ -112,7 +112,7 @@ def set_start_method(method: str | None, force: bool = False) -> None:
     """
     global _DEFAULT_START_METHOD
     if _DEFAULT_START_METHOD is not None and not force:
-        raise RuntimeError("the start method has been set already")
+        raise RuntimeError("context has already been set")
     if method is not None and method not in START_METHODS:
         raise AssertionError(f"{method!r} is not a start method; it must be one of {START_METHODS}.")
     _DEFAULT_START_METHOD = method
