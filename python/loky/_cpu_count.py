@@ -10,8 +10,8 @@ import os
 import posixpath
 import sys
 import traceback
-import warnings
 
+from . import _warnings
 from ._physical_cores import (
     _count_physical_cores,
     _count_physical_cores_darwin,
@@ -243,6 +243,4 @@ def _ask(counter: "Any", affinity: set[int] | None) -> "Any":
 
 
 def _warn(text: str) -> None:
-    # Programs filter these by the module that loky issues them from.
-    file = names().__file__
-    warnings.warn_explicit(text, UserWarning, file, 1, module="loky.backend.context")
+    _warnings.warn(text, "loky.backend.context")

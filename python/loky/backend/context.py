@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "START_METHODS",
+    "_MAX_WINDOWS_WORKERS",
     "LokyContext",
     "LokyInitMainContext",
-    "_MAX_WINDOWS_WORKERS",
     "_count_physical_cores",
     "_count_physical_cores_darwin",
     "_count_physical_cores_freebsd",

@@ -215,9 +215,7 @@ class ResourceTracker:
             self._start_prepared()
             return self._fd is not None and self._write(_lines("PROBE", "", "noop"))
 
-    def _stop(
-        self, use_blocking_lock: bool = True, wait_timeout: float | None = _STOP_LIMIT_S
-    ) -> None:
+    def _stop(self, use_blocking_lock: bool = True, wait_timeout: float | None = _STOP_LIMIT_S) -> None:
         """Let the helper end, and wait until it has; others that use it keep it alive.
 
         Args:
@@ -248,9 +246,7 @@ class ResourceTracker:
         self._pid = None
         self._owned = False
 
-    def _wait_for_end(
-        self, waitpid: "Callable[[int, int], tuple[int, int]]", limit_s: float | None
-    ) -> None:
+    def _wait_for_end(self, waitpid: "Callable[[int, int], tuple[int, int]]", limit_s: float | None) -> None:
         import time
 
         deadline_s = None if limit_s is None else time.monotonic() + limit_s
