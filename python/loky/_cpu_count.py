@@ -10,10 +10,12 @@ import os
 import posixpath
 import sys
 import traceback
-import warnings
 
+from . import _warnings
 from ._physical_cores import (
     _count_physical_cores,
+    _count_physical_cores_darwin,
+    _count_physical_cores_freebsd,
     _count_physical_cores_linux,
     _count_physical_cores_win32,
     _count_physical_cores_win32_ctypes,
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
 
 _MAX_WINDOWS_WORKERS = 61
 __all__ = [
+    "_MAX_WINDOWS_WORKERS",
     "_count_physical_cores",
+    "_count_physical_cores_darwin",
+    "_count_physical_cores_freebsd",
     "_count_physical_cores_linux",
     "_count_physical_cores_win32",
     "_count_physical_cores_win32_ctypes",
@@ -68,7 +73,7 @@ def cpu_count(only_physical_cores: bool = False) -> int:
     affinity = module._cpu_count_affinity_set()
     limits: list[int] = [
         machine,
-        len(affinity) if affinity else machine,
+        machine if affinity is None else len(affinity),
         module._cpu_count_cgroup(machine),
         _limit_of_user(machine),
     ]
@@ -119,6 +124,8 @@ def _limit_of_user(default: int) -> int:
 def _cpu_count_cgroup(os_cpu_count: int, root: str = "") -> int:
     """CPUs that the quotas of this process's control groups leave, in version 2 or 1.
 
+    That may be more than there are.
+
     Args:
         os_cpu_count: the answer where there is no quota.
         root: a directory in which `/proc` and `/sys` are looked up.
@@ -133,7 +140,7 @@ def _cpu_count_cgroup(os_cpu_count: int, root: str = "") -> int:
             for group in upwards(v1)
         ]
     cpus = [math.ceil(quota) for quota in quotas if quota is not None]
-    return min([os_cpu_count, *cpus])
+    return min(cpus, default=os_cpu_count)
 
 
 def own_groups(path: str, controller: str) -> tuple[str, str]:
@@ -210,18 +217,12 @@ def _ratio(quota: str, period: str, path: str) -> float | None:
 
 
 def _physical_cores(affinity: set[int] | None) -> int | None:
-    """Number of physical cores, or None if it cannot be found, which is warned about once."""
+    """Number of physical cores, or None if it cannot be found, which is warned about."""
     if sys.platform != "linux":
         affinity = None
-    module = names()
-    cache = module.physical_cores_cache
-    if isinstance(cache, int):
-        return cache  # Programs put the number itself there.
-    key = None if affinity is None else frozenset(affinity)
-    known = (cache or {}).get(key)
-    if known is not None:
-        return known if isinstance(known, int) else None
-    answer = _ask(module._count_physical_cores, affinity)
+    if isinstance(names().physical_cores_cache, int):
+        return int(names().physical_cores_cache)  # Programs put the number itself there.
+    answer = _ask(names()._count_physical_cores, affinity)
     cores, error = answer if isinstance(answer, tuple) else (answer, None)
     if error is not None:
         _warn(
@@ -230,8 +231,6 @@ def _physical_cores(affinity: set[int] | None) -> int | None:
             "LOKY_MAX_CPU_COUNT to the number of cores you want to use."
         )
         traceback.print_tb(error.__traceback__)
-    if isinstance(cache, dict):
-        cache[key] = cores
     return cores if isinstance(cores, int) else None
 
 
@@ -245,5 +244,4 @@ def _ask(counter: "Any", affinity: set[int] | None) -> "Any":
 
 
 def _warn(text: str) -> None:
-    # Programs filter these by the module that loky issues them from.
-    warnings.warn_explicit(text, UserWarning, __file__, 1, module="loky.backend.context")
+    _warnings.warn(text, "loky.backend.context")

@@ -1,9 +1,8 @@
 """What a pool says of its workers' ends beside the outcomes of tasks: stacks and warnings."""
 
 import os
-import warnings
 
-from . import _state
+from . import _state, _warnings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ class Mourner:
 
 def _warn(text: str) -> None:
     try:
-        warnings.warn(text, UserWarning, stacklevel=2)
+        _warnings.warn(text, "loky.process_executor")
     except UserWarning:
         pass  # A filter that turns warnings into errors must not break the pool.
 

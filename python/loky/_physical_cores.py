@@ -1,4 +1,8 @@
-"""How many physical cores there are, asked of each system in its own way. Remembers nothing."""
+"""How many physical cores there are, asked of each system in its own way.
+
+The answer of a system is remembered in `physical_cores_cache`, failure included. A counter that a
+program puts in the place of one of these is looked up in `loky.backend.context` at each call.
+"""
 
 import sys
 
@@ -6,17 +10,33 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    Cores = tuple[int, None] | tuple[str, Exception]
+    Cores = tuple[int | str, Exception | None]
 
 NOT_FOUND = "not found"
 
 
 def _count_physical_cores(cpu_set: "Collection[int] | None" = None) -> "Cores":
-    """The number and None, or "not found" and the reason.
+    """The number and None, or "not found" and the reason, which is told only the first time.
 
     Args:
         cpu_set: only cores under these CPUs count, on Linux; None: all.
     """
+    from . import _cpu_count
+
+    cache = _cpu_count.names().physical_cores_cache
+    if isinstance(cache, int):
+        return cache, None
+    if not isinstance(cache, dict):
+        return _ask_system(cpu_set)
+    key = None if cpu_set is None else frozenset(cpu_set)
+    if key in cache:
+        return cache[key], None
+    answer = _ask_system(cpu_set)
+    cache[key] = answer[0]
+    return answer
+
+
+def _ask_system(cpu_set: "Collection[int] | None") -> "Cores":
     try:
         count = _counter()(cpu_set)
         if count < 1:
@@ -36,9 +56,9 @@ def _counter() -> "Callable[[Collection[int] | None], int]":
     if platform == "win32":
         return lambda _cpu_set: int(names._count_physical_cores_win32())
     if platform == "darwin":
-        return lambda _cpu_set: _count_physical_cores_darwin()
+        return lambda _cpu_set: int(names._count_physical_cores_darwin())
     if platform.startswith("freebsd"):
-        return lambda _cpu_set: _count_physical_cores_freebsd()
+        return lambda _cpu_set: int(names._count_physical_cores_freebsd())
     raise NotImplementedError(f"unsupported platform: {platform}")
 
 
@@ -61,6 +81,8 @@ def _count_physical_cores_linux(cpu_set: "Collection[int] | None" = None, root: 
             elif not line.strip():
                 finish_processor()
     finish_processor()
+    if not cores:
+        raise ValueError("no physical core is listed in /proc/cpuinfo")
     return len(cores)
 
 

@@ -89,8 +89,11 @@ def _enter_scheduling(setup: "Setup") -> None:
 
 
 def _replace_main() -> None:
-    """Give tasks a `__main__` of their own, without this program's names and not the user's script."""
-    main = type(sys)("__mp_main__")
+    """Give tasks a `__main__` of their own, without this program's names and not the user's script.
+
+    It bears that name, so that what a task defines in it travels by value, too.
+    """
+    main = type(sys)("__main__")
     main.__dict__["__builtins__"] = sys.modules["builtins"]
     sys.modules["__main__"] = sys.modules["__mp_main__"] = main
 

@@ -111,7 +111,18 @@ def test_the_main_module_is_not_the_users(pool):
         main = sys.modules["__main__"]
         return main.__name__, main is sys.modules["__mp_main__"], getattr(main, "__file__", None)
 
-    assert ask(pool, look) == ("__mp_main__", True, None)
+    assert ask(pool, look) == ("__main__", True, None)
+
+
+def test_what_a_task_defines_in_the_main_module_comes_back_by_value(pool):
+    def define():
+        main = sys.modules["__main__"]
+        exec("def double(number): return 2 * number\nclass Kind: pass", vars(main))
+        return main.double, main.Kind
+
+    double, kind = ask(pool, define)
+    assert double(4) == 8
+    assert (kind.__name__, kind.__module__) == ("Kind", "__main__")
 
 
 def describe_process():

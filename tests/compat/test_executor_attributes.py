@@ -105,6 +105,24 @@ def test_a_broken_pool_that_was_not_shut_down_still_shows_its_parts(pool):
     assert executor._executor_manager_thread is executor._call_queue is executor._result_queue is None
 
 
+def test_an_error_where_outcomes_are_waited_for_is_the_end_of_the_pool(pool):
+    def fail():
+        raise ValueError("from the hook")
+
+    executor = pool(1)
+    assert executor.submit(abs, -1).result() == 1
+    thread = executor._executor_manager_thread
+    thread.wait_result_broken_or_wakeup = fail
+    future = executor.submit(abs, -1)
+    with pytest.raises(loky.BrokenProcessPool, match="manager thread crashed") as caught:
+        future.result(10)
+    assert isinstance(caught.value.__cause__, process_executor._RemoteTraceback)
+    assert "from the hook" in str(caught.value.__cause__)
+    thread.join()
+    with pytest.raises(loky.BrokenProcessPool, match="manager thread crashed"):
+        executor.submit(abs, -1)
+
+
 def test_an_error_where_a_task_cannot_be_sent_is_the_end_of_the_pool(pool):
     executor = pool(2)
     assert executor.submit(abs, -1).result() == 1

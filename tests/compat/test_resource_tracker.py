@@ -80,7 +80,15 @@ def test_what_is_left_is_deleted_and_told(tmp_path, tracker, capfd):
     for kind in ("file", "folder"):
         text = f"resource_tracker: There appear to be 1 leaked {kind} objects to clean up at shutdown"
         assert text in errors
+    assert f"shutdown: {{{str(folder)!r}: 1}}\n" in errors
     assert "dummy" not in errors
+
+
+def test_a_thing_that_is_only_counted_is_left_over_without_a_word(tracker, capfd):
+    tracker.register("nothing", "dummy")
+    tracker._stop()
+    assert tracker._exitcode == 1
+    assert capfd.readouterr().err == ""
 
 
 def test_what_cannot_be_deleted_is_told_by_name(tmp_path, tracker, capfd):
@@ -118,6 +126,61 @@ def test_what_may_never_be_registered(tracker, capfd):
     with pytest.raises(RuntimeError):
         resource_tracker._CLEANUP_FUNCS["noop"]("x")
     capfd.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        (b"", "malformed resource_tracker message"),
+        (b"REGISTER", "malformed resource_tracker message"),
+        (b"{cmd", "malformed resource_tracker message"),
+        (b'{"cmd": 5, "rtype": "file", "base64_name": "YQ=="}', "malformed resource_tracker fields"),
+        (b'{"cmd": "REGISTER", "rtype": "file"}', "malformed resource_tracker fields"),
+    ],
+)
+def test_a_malformed_message_is_called_so(line, text):
+    with pytest.raises(ValueError, match=text):
+        resource_tracker._decode_message(line)
+
+
+def test_stopping_gives_up_after_a_while_where_others_keep_it(tracker):
+    tracker.ensure_running()
+    pid = tracker._pid
+    other = os.dup(tracker._fd)
+    tracker._stop(use_blocking_lock=False, wait_timeout=0.05)
+    assert tracker._waitpid_timed_out
+    assert (tracker._fd, tracker._pid, tracker._exitcode) == (None, None, None)
+    os.close(other)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_stopping_can_be_told_how_to_wait(tracker):
+    tracker.ensure_running()
+    pid = tracker._pid
+    waited = []
+    closed = []
+
+    def close(descriptor):
+        closed.append(descriptor)
+        os.close(descriptor)
+
+    def waitpid(number, _options):
+        waited.append(number)
+        return os.waitpid(number, 0)
+
+    descriptor = tracker._fd
+    with tracker._lock:
+        tracker._stop_locked(close=close, waitpid=waitpid, wait_timeout=None)
+    assert (closed, waited, tracker._exitcode) == ([descriptor], [pid], 0)
+
+
+def test_it_is_known_whether_it_lives(tracker):
+    assert not tracker._check_alive()
+    tracker.ensure_running()
+    assert tracker._check_alive()
+    os.kill(tracker._pid, signal.SIGKILL)
+    assert has_ended(tracker._pid)
+    assert not tracker._check_alive()
 
 
 def test_interrupts_do_not_end_it(tracker):

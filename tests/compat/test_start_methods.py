@@ -133,8 +133,8 @@ MAIN = """
 @pytest.mark.parametrize("method", METHODS)
 def test_whether_the_main_script_is_imported_again(tmp_path, method):
     finished = programs.run(programs.write(tmp_path / "script.py", MAIN.format(method=method)))
-    mark = "None" if method == "loky" else "from the script"
-    assert (finished.output, finished.errors) == (f"__mp_main__ {mark} True\n", "")
+    seen = "__main__ None" if method == "loky" else "__mp_main__ from the script"
+    assert (finished.output, finished.errors) == (f"{seen} True\n", "")
 
 
 def test_multiprocessing_may_be_imported_before_or_after(tmp_path):

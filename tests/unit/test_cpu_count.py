@@ -36,7 +36,7 @@ def write(root, texts):
         ({"sys/fs/cgroup/cpu.max": "50000 100000\n"}, 1),
         ({"sys/fs/cgroup/cpu.max": ""}, 16),
         ({"sys/fs/cgroup/cpu.max": "max\n"}, 16),
-        ({"sys/fs/cgroup/cpu.max": "9000000 100000\n"}, 16),
+        ({"sys/fs/cgroup/cpu.max": "9000000 100000\n"}, 90),
     ],
 )
 def test_a_quota_of_version_2_is_rounded_up(tmp_path, texts, expected):

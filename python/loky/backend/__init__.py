@@ -1,6 +1,6 @@
 """What stands below the executors in loky, as thin modules over the standard library and the engine.
 
-Importing this package imports none of them.
+Importing this package imports none of them; each is imported when it is first asked for.
 """
 
 TYPE_CHECKING = False
@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from .context import get_context as get_context
 
 __all__ = ["get_context"]
+
+_submodules = frozenset(
+    ("context", "process", "queues", "reduction", "resource_tracker", "spawn", "synchronize", "utils")
+)
 
 
 def __getattr__(name: str) -> "Any":
@@ -22,4 +26,8 @@ def __getattr__(name: str) -> "Any":
         from .context import get_context
 
         return get_context
+    if name in _submodules:
+        from importlib import import_module
+
+        return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

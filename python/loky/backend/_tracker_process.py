@@ -93,13 +93,19 @@ def decode_message(line: "bytes | str") -> tuple[str, str, str]:
         import base64
         import json
 
-        fields = json.loads(text)
-        name = base64.urlsafe_b64decode(fields["base64_name"]).decode("utf-8", "surrogateescape")
-        return str(fields["cmd"]), str(fields["rtype"]), name
+        try:
+            fields = json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"malformed resource_tracker message: {text!r}") from error
+        wanted = [fields.get(key) for key in ("cmd", "rtype", "base64_name")]
+        if not all(isinstance(value, str) for value in wanted):
+            raise ValueError(f"malformed resource_tracker fields: {fields!r}")
+        command, rtype, encoded = wanted
+        return command, rtype, base64.urlsafe_b64decode(encoded).decode("utf-8", "surrogateescape")
     command, colon, rest = text.partition(":")
     name, last_colon, rtype = rest.rpartition(":")
     if not colon or not last_colon:
-        raise ValueError(f"malformed message: {text!r}")
+        raise ValueError(f"malformed resource_tracker message: {text!r}")
     return command, rtype, name
 
 
@@ -166,7 +172,7 @@ class Tracker:
             self._log(f"decremented refcount of {rtype} {name} (current {counts[name]})")
             if counts[name] <= 0:
                 del counts[name]
-                self._log(f"unlinking {rtype} {name}")
+                self._log(f"unlink {name}")
                 _delete_unused(name, rtype)
         else:
             raise ValueError(f"unknown command {command!r}")
@@ -174,10 +180,12 @@ class Tracker:
     def finish(self) -> None:
         """Delete what nobody has released: folders last, as they may hold the rest."""
         for rtype in sorted(self._counts, key=lambda rtype: rtype == _FOLDERS):
-            names = list(self._counts[rtype])
-            if names and rtype != "dummy":
+            left = self._counts[rtype]
+            if left:
                 self.status = _LEAKED
-                _warn(f"There appear to be {len(names)} leaked {rtype} objects to clean up at shutdown")
+            if left and rtype != "dummy":
+                what = f"{len(left)} leaked {rtype} objects to clean up at shutdown"
+                _warn(f"There appear to be {what}: {left}")
         for rtype in sorted(self._counts, key=lambda rtype: rtype == _FOLDERS):
             for name in self._counts[rtype]:
                 try:

@@ -2,15 +2,20 @@
 
 `loky` starts fresh interpreters that do not import the main script; `loky_init_main` has it
 imported. The functions that count CPUs stand here under loky's names too: `cpu_count` looks each of
-them up in this module, so that a program may replace one.
+them up in this module, so that a program may replace one. So do the modules that they ask.
 """
 
 import multiprocessing.context as standard
+import os
+import sys
 import warnings
 from multiprocessing.context import BaseContext
 
 from loky._cpu_count import (
+    _MAX_WINDOWS_WORKERS,
     _count_physical_cores,
+    _count_physical_cores_darwin,
+    _count_physical_cores_freebsd,
     _count_physical_cores_linux,
     _count_physical_cores_win32,
     _count_physical_cores_win32_ctypes,
@@ -32,9 +37,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "START_METHODS",
+    "_MAX_WINDOWS_WORKERS",
     "LokyContext",
     "LokyInitMainContext",
     "_count_physical_cores",
+    "_count_physical_cores_darwin",
+    "_count_physical_cores_freebsd",
     "_count_physical_cores_linux",
     "_count_physical_cores_win32",
     "_count_physical_cores_win32_ctypes",
@@ -44,13 +52,28 @@ __all__ = [
     "cpu_count",
     "get_context",
     "get_start_method",
+    "os",
     "physical_cores_cache",
     "set_start_method",
+    "sys",
 ]
 
 START_METHODS = ["loky", "loky_init_main", "spawn", "fork", "forkserver"]
 
-_default_method: str | None = None
+_DEFAULT_START_METHOD: str | None = None
+
+
+def __getattr__(name: str) -> "Any":
+    """The module `subprocess`, in which programs that look at CPUs replace `run` by way of this one.
+
+    Raises:
+        AttributeError: there is no such name.
+    """
+    if name == "subprocess":
+        import subprocess
+
+        return subprocess
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def get_context(method: str | None = None) -> "Any":
@@ -59,7 +82,7 @@ def get_context(method: str | None = None) -> "Any":
     Raises:
         ValueError: there is none of this name.
     """
-    method = method or _default_method or "loky"
+    method = method or _DEFAULT_START_METHOD or "loky"
     if method == "fork":
         warnings.warn(
             "The start method 'fork' should not be used with loky: it copies the threads and locks of "
@@ -87,17 +110,17 @@ def set_start_method(method: str | None, force: bool = False) -> None:
         RuntimeError: there is a choice already.
         AssertionError: there is no such method.
     """
-    global _default_method
-    if _default_method is not None and not force:
-        raise RuntimeError("the start method has been set already")
+    global _DEFAULT_START_METHOD
+    if _DEFAULT_START_METHOD is not None and not force:
+        raise RuntimeError("context has already been set")
     if method is not None and method not in START_METHODS:
         raise AssertionError(f"{method!r} is not a start method; it must be one of {START_METHODS}.")
-    _default_method = method
+    _DEFAULT_START_METHOD = method
 
 
 def get_start_method() -> str | None:
     """The chosen start method, or None."""
-    return _default_method
+    return _DEFAULT_START_METHOD
 
 
 class LokyContext(BaseContext):

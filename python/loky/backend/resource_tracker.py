@@ -180,7 +180,7 @@ class ResourceTracker:
             os.close(self._fd)
         self._close_handle()
         if self._owned and self._pid is not None:
-            self._reap(os.WNOHANG)
+            self._reap(os.waitpid)
         self._fd = self._pid = None
         self._owned = False
         warnings.warn(
@@ -197,40 +197,61 @@ class ResourceTracker:
             _winapi.CloseHandle(self._proc_handle)  # type: ignore[attr-defined]
             self._proc_handle = None
 
-    def _reap(self, options: int) -> bool:
+    def _reap(self, waitpid: "Callable[[int, int], tuple[int, int]]") -> bool:
         assert self._pid is not None
         try:
-            pid, status = os.waitpid(self._pid, options)
+            pid, status = waitpid(self._pid, os.WNOHANG)
         except ChildProcessError:
+            self._exitcode = None
             return True
         if pid == 0:
             return False
         self._exitcode = os.waitstatus_to_exitcode(status)
         return True
 
-    def _stop(self) -> None:
-        """Let the helper end, and wait until it has; others that use it keep it alive."""
+    def _check_alive(self) -> bool:
+        """Whether somebody reads what is written to the helper."""
         with self._lock:
-            self._stop_locked()
+            self._start_prepared()
+            return self._fd is not None and self._write(_lines("PROBE", "", "noop"))
 
-    def _stop_locked(self, limit_s: float | None = _STOP_LIMIT_S) -> None:
+    def _stop(self, use_blocking_lock: bool = True, wait_timeout: float | None = _STOP_LIMIT_S) -> None:
+        """Let the helper end, and wait until it has; others that use it keep it alive.
+
+        Args:
+            use_blocking_lock: wait for a thread that is just using it, instead of doing nothing.
+            wait_timeout: seconds after which it is left alone; None: no limit.
+        """
+        if not self._lock.acquire(blocking=use_blocking_lock):
+            return
+        try:
+            self._stop_locked(wait_timeout=wait_timeout)
+        finally:
+            self._lock.release()
+
+    def _stop_locked(
+        self,
+        close: "Callable[[int], object]" = os.close,
+        waitpid: "Callable[[int, int], tuple[int, int]]" = os.waitpid,
+        wait_timeout: float | None = _STOP_LIMIT_S,
+    ) -> None:
         if self._fd is None:
             return
         self._start_prepared()
-        os.close(self._fd)
+        close(self._fd)
         self._fd = None
         self._close_handle()
         if self._owned and self._pid is not None:
-            self._wait_for_end(limit_s)
+            self._wait_for_end(waitpid, wait_timeout)
         self._pid = None
         self._owned = False
 
-    def _wait_for_end(self, limit_s: float | None) -> None:
+    def _wait_for_end(self, waitpid: "Callable[[int, int], tuple[int, int]]", limit_s: float | None) -> None:
         import time
 
         deadline_s = None if limit_s is None else time.monotonic() + limit_s
         self._waitpid_timed_out = False
-        while not self._reap(os.WNOHANG):
+        while not self._reap(waitpid):
             if deadline_s is not None and time.monotonic() >= deadline_s:
                 self._waitpid_timed_out = True
                 return

@@ -6,7 +6,7 @@ the object that made it is collected or its process ends, however that ends.
 
 import itertools
 import os
-from _multiprocessing import SemLock as _SystemSemLock  # type: ignore[import-not-found]
+from _multiprocessing import SemLock as _SemLock  # type: ignore[import-not-found]
 from _multiprocessing import sem_unlink
 from multiprocessing import context, synchronize, util
 
@@ -27,8 +27,8 @@ __all__ = [
     "sem_unlink",
 ]
 
-_RECURSIVE_MUTEX, _SEMAPHORE = range(2)
-_VALUE_MAX = _SystemSemLock.SEM_VALUE_MAX
+RECURSIVE_MUTEX, SEMAPHORE = range(2)
+SEM_VALUE_MAX = _SemLock.SEM_VALUE_MAX
 _numbers = itertools.count()
 
 
@@ -62,7 +62,7 @@ class SemLock(synchronize.SemLock):
         if name is None:
             self._semlock = self._create(kind, value, maxvalue)
         else:
-            self._semlock = _SystemSemLock(kind, value, maxvalue, name, False)
+            self._semlock = _SemLock(kind, value, maxvalue, name, False)
         self._follow_forks()
         self._make_methods()  # type: ignore[attr-defined]
         resource_tracker.register(self._semlock.name, "semlock")
@@ -72,7 +72,7 @@ class SemLock(synchronize.SemLock):
     def _create(kind: int, value: int, maxvalue: int) -> "Any":
         while True:
             try:
-                return _SystemSemLock(kind, value, maxvalue, _new_name(), False)
+                return _SemLock(kind, value, maxvalue, _new_name(), False)
             except FileExistsError:
                 continue
 
@@ -92,7 +92,7 @@ class SemLock(synchronize.SemLock):
 
     def __setstate__(self, state: "tuple[Any, ...]") -> None:
         kind, maxvalue, name = state
-        self._semlock = _SystemSemLock._rebuild(0, kind, maxvalue, name)
+        self._semlock = _SemLock._rebuild(0, kind, maxvalue, name)
         self._follow_forks()
         self._make_methods()  # type: ignore[attr-defined]
 
@@ -101,28 +101,28 @@ class Semaphore(SemLock, synchronize.Semaphore):
     """Counts down to nothing and lets nobody pass until it is released."""
 
     def __init__(self, value: int = 1) -> None:
-        SemLock.__init__(self, _SEMAPHORE, value, _VALUE_MAX)
+        SemLock.__init__(self, SEMAPHORE, value, SEM_VALUE_MAX)
 
 
 class BoundedSemaphore(SemLock, synchronize.BoundedSemaphore):
     """A semaphore that cannot be released above its first value."""
 
     def __init__(self, value: int = 1) -> None:
-        SemLock.__init__(self, _SEMAPHORE, value, value)
+        SemLock.__init__(self, SEMAPHORE, value, value)
 
 
 class Lock(SemLock, synchronize.Lock):
     """Lets one pass at a time."""
 
     def __init__(self) -> None:
-        SemLock.__init__(self, _SEMAPHORE, 1, 1)
+        SemLock.__init__(self, SEMAPHORE, 1, 1)
 
 
 class RLock(SemLock, synchronize.RLock):
     """A lock that the thread that holds it may take again."""
 
     def __init__(self) -> None:
-        SemLock.__init__(self, _RECURSIVE_MUTEX, 1, 1)
+        SemLock.__init__(self, RECURSIVE_MUTEX, 1, 1)
 
 
 class _Primitives:
