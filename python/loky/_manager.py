@@ -17,8 +17,8 @@ class ManagerThread(threading.Thread):
     def __init__(self, life: "PoolLife") -> None:
         super().__init__(name="ExecutorManagerThread", daemon=False)
         self._life: PoolLife | None = life
-        self._over = threading.Event()
         self._held: list[Any] | None = None
+        self._over = threading.Event()
 
     def run(self) -> None:
         """Carry out what the engine reports until the pool's life has ended."""
@@ -55,13 +55,12 @@ class ManagerThread(threading.Thread):
 
     def _work(self, life: "PoolLife") -> None:
         while True:
-            wait = self.wait_result_broken_or_wakeup
-            batch = wait()
+            replaced = vars(self).get("wait_result_broken_or_wakeup")
+            batch = self.wait_result_broken_or_wakeup()
             if batch is None:
                 return
-            if self.wait_result_broken_or_wakeup != wait:
-                # Somebody has put a function of his own there meanwhile. In loky each task has the
-                # thread look again, so that one is asked before any outcome is told.
+            if vars(self).get("wait_result_broken_or_wakeup") is not replaced:
+                # A program has put its own in place meanwhile: that one decides what becomes of these.
                 self._held = batch
                 continue
             batch.reverse()

@@ -310,7 +310,7 @@ def test_in_break_mode_an_unreadable_answer_breaks_the_pool(engines):
     executor.shutdown()
 
 
-def test_the_hook_that_waits_is_looked_up_at_each_step(executor, engines, caplog):
+def test_the_hook_that_waits_is_looked_up_at_each_step(executor, engines):
     def fail():
         raise ValueError("from the hook")
 
@@ -318,37 +318,31 @@ def test_the_hook_that_waits_is_looked_up_at_each_step(executor, engines, caplog
     thread = executor._executor_manager_thread
     thread.wait_result_broken_or_wakeup = fail
     future = executor.submit(len, "abc")
-    # The thread waits in the method that was there before; the answer that wakes it is not told.
     engines[0].deliver(value(2, 3))
-    with pytest.raises(loky.BrokenProcessPool, match="manager thread crashed"):
-        future.result(10)
     engines[0].stop()
     thread.join(10)
     assert "from the hook" in str(executor._flags.broken.__cause__)
-    assert [(r.name, r.levelname, r.getMessage()) for r in caplog.records] == [
-        ("concurrent.futures", "CRITICAL", "Exception in executor manager thread:")
-    ]
+    assert "manager thread crashed" in str(future.exception(10))
 
 
-def test_a_hook_that_calls_what_it_replaces_loses_no_answer(executor, engines):
-    calls = []
+def test_a_hook_around_the_one_that_waits_sees_all_outcomes(executor, engines):
     first = executor.submit(len, "abc")
     thread = executor._executor_manager_thread
+    seen = []
     wait = thread.wait_result_broken_or_wakeup
 
-    def look_on():
+    def look():
         batch = wait()
-        calls.append(batch)
+        seen.append(batch and list(batch))
         return batch
 
-    thread.wait_result_broken_or_wakeup = look_on
+    thread.wait_result_broken_or_wakeup = look
     engines[0].deliver(value(1, 3))
     assert first.result(10) == 3
-    second = executor.submit(len, "abcd")
-    engines[0].deliver(value(2, 4))
-    assert second.result(10) == 4
-    assert len(calls) >= 2
-    assert executor._flags.broken is None
+    second = executor.submit(len, "ab")
+    engines[0].deliver(value(2, 2))
+    assert second.result(10) == 2
+    assert len([batch for batch in seen if batch]) == 2
 
 
 # Arguments.
