@@ -18,6 +18,7 @@ use crate::front::Delivery;
 use crate::pool::Shared;
 use crate::standby::Standby;
 use crate::state::{Phase, State};
+use crate::vigil;
 
 /// Bytes that one read takes at the most.
 const SCRATCH_LEN: usize = 256 * 1024;
@@ -229,6 +230,7 @@ fn on_time(state: &mut State, scratch: &mut [u8]) {
     state.look_at_memory(now_ns, scratch);
     state.look_at_stacks(now_ns);
     state.condemn_overdue(now_ns);
+    state.keep_vigil(now_ns, scratch);
     state.segments.trim(now_ns);
 }
 
@@ -252,6 +254,8 @@ fn close(shared: &Shared) {
     if let Some(launcher) = launcher {
         launcher.stop();
     }
+    let followers = shared.lock().vigil.take_followers();
+    vigil::see_off(followers);
     let passing = Arc::clone(&shared.lock().passing);
     passing.close();
     let mut state = shared.lock();

@@ -366,6 +366,7 @@ impl State {
         if let Some(launcher) = &mut self.launcher {
             let ordered = launcher.kill(worker, signal::SIGKILL.unsigned_abs());
             debug_assert!(ordered.is_ok(), "{ordered:?}");
+            self.stir = true;
         }
     }
 
@@ -434,6 +435,7 @@ impl State {
     fn break_pool(&mut self, reason: BreakReason) {
         let breakage = self.breakage(reason);
         self.broke = Some(Arc::clone(&breakage));
+        self.ends_by_force = true;
         self.front.deliver(Delivery::Broke(breakage));
         self.fail_waiting(0);
     }

@@ -129,8 +129,13 @@ impl State {
             return;
         };
         let status = launcher.end();
-        self.launcher_fact = status.map(evidence::launcher_fact);
+        self.launcher_fact = if launcher.given_up {
+            Some(evidence::GIVEN_UP.to_owned())
+        } else {
+            status.map(evidence::launcher_fact)
+        };
         let workers = self.channels.values().map(|channel| channel.pid).collect();
+        self.vigil.follow(&launcher, &workers);
         launcher.end_strays(&workers);
         if self.phase != Phase::Open {
             return;

@@ -284,6 +284,9 @@ impl State {
 
     fn on_launcher_frame(&mut self, frame: &Frame, scratch: &mut [u8]) {
         let worker = WorkerId(frame.header.task);
+        if let Some(launcher) = &mut self.launcher {
+            launcher.note_word(frame.header.kind);
+        }
         match FromZygote::of(frame.header.kind) {
             Some(FromZygote::Spawned) => {
                 let Some(channel) = self.channels.get_mut(&worker) else {

@@ -18,7 +18,7 @@ use loky_sys::{clock, pidfd, process};
 const ROUNDS_MAX: u32 = 16;
 
 /// A zygote and all that descends from it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Family {
     /// The value of its variable: no other pool of this system has it, now or later.
     name: String,
@@ -43,13 +43,22 @@ impl Family {
         variables
     }
 
+    /// Whether a process was executed as one of the family, or descends from it by forks.
+    pub(crate) fn has(&self, pid: i32) -> bool {
+        process::was_given(pid, &self.variable())
+    }
+
+    fn variable(&self) -> String {
+        format!("{FAMILY_VARIABLE}={}", self.name)
+    }
+
     /// Kills all of the family whose zygote `zygote` is over, but those that a task has meant to live
     /// on. Its workers end by themselves, with all that is below them; one that was stopped
     /// is woken for that.
     ///
     /// Where the list of processes cannot be read nobody can be found.
     pub(crate) fn end_strays(&self, zygote: i32, workers: &BTreeSet<i32>) {
-        let family = format!("{FAMILY_VARIABLE}={}", self.name);
+        let family = self.variable();
         let let_live = format!("{LET_LIVE_VARIABLE}={zygote}");
         let mut met = BTreeSet::new();
         for _ in 0..ROUNDS_MAX {

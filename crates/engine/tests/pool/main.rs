@@ -22,6 +22,7 @@ mod once;
 mod options;
 mod owner;
 mod scribbler;
+mod stopped;
 mod wild;
 
 use harness::Case;
@@ -49,6 +50,7 @@ fn tests() -> Vec<Case> {
             once::TESTS,
             deaths::TESTS,
             options::TESTS,
+            stopped::TESTS,
             wild::TESTS,
         ];
         for (test, body) in tests.concat() {
