@@ -487,9 +487,18 @@ class PoolLife:
                     if error is not None and _answers.is_unreadable(error):
                         self.answer_unreadable(error)
             case _:
-                error = self._error_of(future, item)
-                future._note(error)
-                future._finish(None, error)
+                future._finish(None, self._known_error_of(future, item))
+
+    def _known_error_of(self, future: "Future[Any]", item: "tuple[Any, ...]") -> BaseException:
+        """The error of a future that nobody else knows any more: there is one, whatever happens here."""
+        try:
+            error = self._error_of(future, item)
+        except OSError as lack:
+            # In a pool that began in a shortage: what tells of the end cannot even be read.
+            lack.add_note(f"loky: this stands for an end of the kind {item[0]!r}, of which no more can be told")
+            return lack
+        future._note(error)
+        return error
 
     def _error_of(self, future: "Future[Any]", item: "tuple[Any, ...]") -> BaseException:
         options = future._options

@@ -18,7 +18,7 @@ from typing import Any, NoReturn, Self
 
 from loky import ProcessPoolExecutor
 from tests.faults import tasks, values
-from tests.faults.stage import Stage, Witness
+from tests.faults.stage import Stage, Witness, state_of
 
 ROOT = Path(__file__).resolve().parents[2]
 WAYS = (
@@ -28,6 +28,9 @@ WAYS = (
     "is-killed-while-workers-start",
     "is-killed-and-a-child-of-it-holds-its-descriptors",
     "is-killed-after-the-thread-that-submitted-has-ended",
+    "is-killed-when-its-zygote-is-stopped",
+    "is-killed-when-its-idle-workers-are-stopped",
+    "is-killed-when-its-zygote-and-busy-workers-are-stopped",
 )
 _CHILDREN = 3
 
@@ -64,7 +67,14 @@ class Program:
             self._strangers.append(stage.news("stranger"))
         stage.news("complete", 20)
         assert not any(witness.gone(0) for witness in self._family)
+        if "stopped" in self._how:
+            self._stop([*([zygote] if "zygote" in self._how else []), *(workers if "workers" in self._how else [])])
         return self
+
+    def _stop(self, witnesses: list[Witness]) -> None:
+        for witness in witnesses:
+            os.kill(witness.pid, signal.SIGSTOP)
+            self._stage.until(lambda pid=witness.pid: state_of(pid) == "T")
 
     def end(self) -> None:
         """Bring the parent to its end."""

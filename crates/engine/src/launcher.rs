@@ -26,6 +26,12 @@ const CONTROL_FD: i32 = 3;
 /// How long a zygote may take to end everything below it before it is killed itself.
 const STOP_MAX_NS: u64 = 2_000_000_000;
 
+/// How long one that is killed may take to be over. Only the kernel or a tracer can hold it.
+const REAP_MAX_NS: u64 = 2_000_000_000;
+
+/// How often it is looked at meanwhile.
+const LOOK_AGAIN_NS: u64 = 500_000;
+
 /// The number of a worker that there never is.
 const NOBODY: WorkerId = WorkerId(u64::MAX);
 
@@ -246,14 +252,19 @@ impl LauncherProcess {
             .filter(|status| status.signal() != Some(SIGKILL))
     }
 
-    /// Reaps the zygote, whose control socket has ended. A program that ignores SIGCHLD or reaps
-    /// every child takes the status away from us; nothing depends on it.
+    /// Reaps the zygote, whose control socket has ended or that was killed. A program that ignores
+    /// SIGCHLD or reaps every child takes the status away from us, and one that is traced belongs to
+    /// its tracer until that has looked at it; nothing depends on it.
     pub(crate) fn reap(&self) -> Option<WaitStatus> {
+        let deadline_ns = clock::monotonic_ns().saturating_add(REAP_MAX_NS);
         loop {
-            match process::wait_pid(self.pid, true) {
+            match process::wait_pid(self.pid, false) {
+                Ok(Some(reaped)) => return Some(reaped.status),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(reaped) => return reaped.map(|reaped| reaped.status),
                 Err(_) => return None,
+                Ok(None) if clock::monotonic_ns() >= deadline_ns => return None,
+                // An interruption makes the next look come sooner.
+                Ok(None) => drop(poll(&mut [], Some(LOOK_AGAIN_NS))),
             }
         }
     }
