@@ -487,31 +487,22 @@ class PoolLife:
                     if error is not None and _answers.is_unreadable(error):
                         self.answer_unreadable(error)
             case _:
-                future._finish(None, self._known_error_of(future, item))
-
-    def _known_error_of(self, future: "Future[Any]", item: "tuple[Any, ...]") -> BaseException:
-        """The error of a future that nobody else knows any more: there is one, whatever happens here."""
-        try:
-            error = self._error_of(future, item)
-        except OSError as lack:
-            # In a pool that began in a shortage: what tells of the end cannot even be read.
-            lack.add_note(f"loky: this stands for an end of the kind {item[0]!r}, of which no more can be told")
-            return lack
-        future._note(error)
-        return error
+                try:
+                    error = self._error_of(future, item)
+                except OSError as lack:
+                    error = _exceptions.untold(lack, item[0])
+                future._note(error)
+                future._finish(None, error)
 
     def _error_of(self, future: "Future[Any]", item: "tuple[Any, ...]") -> BaseException:
-        options = future._options
         match item[0]:
             case "died":
                 self._mourner.show_stack(item[2])
                 return _exceptions.terminated(item[2], future._label)
             case "timed_out":
-                limit_s = None if options is None else options.timeout_s
-                return _exceptions.timed_out(item[2], future._label, limit_s)
+                return _exceptions.timed_out(item[2], future._label, future._limit_s("timeout_s"))
             case "expired":
-                limit_s = None if options is None else options.queue_timeout_s
-                return _exceptions.expired(item[2], future._label, limit_s)
+                return _exceptions.expired(item[2], future._label, future._limit_s("queue_timeout_s"))
             case "broken":
                 return self._broken_error(item[2], future._label)
             case "shutdown":

@@ -2,8 +2,8 @@
 
 Runs in the worker, around the call of one task. The kernel is told how much private memory the process
 may still take (`RLIMIT_DATA`); what asks for more gets `MemoryError` from Python, or `NULL` in native code,
-which may take that badly. Where it cannot be told, for lack of a descriptor, the task does not run: it would run
-without its limit.
+which may take that badly. Where it cannot be told, for lack of a descriptor, the task does not run, since
+it would run without its limit.
 
 Imported where workers begin and while the helper starts: the first task with such a limit may come when there
 is no descriptor left to read this with.

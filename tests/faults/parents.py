@@ -68,7 +68,9 @@ class Program:
         stage.news("complete", 20)
         assert not any(witness.gone(0) for witness in self._family)
         if "stopped" in self._how:
-            self._stop([*([zygote] if "zygote" in self._how else []), *(workers if "workers" in self._how else [])])
+            self._stop(
+                [*([zygote] if "zygote" in self._how else []), *(workers if "workers" in self._how else [])]
+            )
         return self
 
     def _stop(self, witnesses: list[Witness]) -> None:

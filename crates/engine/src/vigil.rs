@@ -96,8 +96,7 @@ impl Followers {
     }
 
     fn end(self) {
-        self.family
-            .end_strays(self.zygote, &BTreeSet::new());
+        self.family.end_strays(self.zygote, &BTreeSet::new());
     }
 }
 

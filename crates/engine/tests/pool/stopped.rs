@@ -92,7 +92,10 @@ fn a_break_does_not_wait_for_a_stopped_zygote(setting: Setting) {
         .into_iter()
         .map(|task| name(&owner.end(task)))
         .collect();
-    assert!(ends.contains(&"died") && ends.contains(&"broken"), "{ends:?}");
+    assert!(
+        ends.contains(&"died") && ends.contains(&"broken"),
+        "{ends:?}"
+    );
     owner.shut_down(ShutdownMode::Drain);
     for pid in workers {
         assert_eq!(state_of(pid), None, "worker {pid} outlives its pool");
