@@ -199,6 +199,7 @@ impl State {
                 standing: Standing::Serving,
                 ended: false,
                 condemn_at_ns: None,
+                announced: false,
                 ready: false,
                 signals_sent: 0,
                 membership: None,

@@ -293,6 +293,7 @@ impl State {
                     return;
                 };
                 channel.stage = Stage::Running;
+                channel.announced = true;
                 channel.pid = i32::try_from(frame.header.aux).unwrap_or(0);
                 self.meet(worker);
                 self.feed(Event::WorkerSpawned { worker });

@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use loky_sys::poll::{Interest, poll};
 use loky_sys::{clock, pidfd};
 
-use crate::channel::{Channel, Stage};
+use crate::channel::Channel;
 use crate::launcher::LauncherProcess;
 use crate::state::State;
 use crate::strays::Family;
@@ -42,7 +42,7 @@ const FOLLOW_LOOKS_MAX: u32 = 12;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Due {
     Nothing,
-    /// Workers that have been ordered, or the ends of some that left.
+    /// Workers that have been ordered and are not ready, or not told of as made, or the ends of some.
     News,
     /// A signal, or the end of a worker that was killed.
     Obedience,
@@ -186,7 +186,7 @@ impl State {
         } else if self
             .channels
             .values()
-            .any(|channel| channel.ended || channel.stage == Stage::Ordered)
+            .any(|channel| channel.ended || !channel.ready || !channel.announced)
         {
             Due::News
         } else {
