@@ -532,6 +532,11 @@ class Future(_std.Future["T"]):
         if pool is not None and error is not None and _answers.is_unreadable(error):
             pool.answer_unreadable(error)
 
+    def _limit_s(self, name: str) -> float | None:
+        """A limit on time that was asked for this task."""
+        limit_s: float | None = getattr(self._options, name, None)
+        return limit_s
+
     def _note(self, error: BaseException) -> None:
         """Have the error name the task, if its submitter gave it a name."""
         if self._options is not None and self._options.label is not None:

@@ -12,7 +12,7 @@ import os
 import sys
 import time
 
-from . import _launch, _native, _pickling, _remote, _state, _world
+from . import _launch, _native, _pickling, _remote, _soft_limit, _state, _world  # noqa: F401  # `_soft_limit`: for later
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

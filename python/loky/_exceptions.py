@@ -129,6 +129,15 @@ def expired(waited_s: float, task: str | None, timeout_s: float | None) -> TaskT
     return TaskTimeoutError(_timeouts.expiry_text(report, waited_s, timeout_s), report=report)
 
 
+def untold(lack: OSError, end: str) -> OSError:
+    """The error of a task of whose end nothing can be told, for lack of a descriptor.
+
+    So it is in a pool that began in such a shortage: what tells of an end cannot even be read.
+    """
+    lack.add_note(f"loky: this stands for an end of the kind {end!r}, of which no more can be told")
+    return lack
+
+
 def pool_broken(
     facts: "Mapping[str, Any]", task: str | None, breaks_on_death: bool, cause: BaseException | None
 ) -> "BrokenProcessPool":

@@ -74,12 +74,12 @@ def _warn(text: str) -> None:
 
 
 def prepare() -> None:
-    """Have at hand what describes workers and tells of a death, while the helper starts.
+    """Have at hand what describes workers, tells of ends and goes with tasks, while the helper starts.
 
     Later there may be no descriptor left to read it with. Not in another thread: two threads that
     import what depends on each other may see each other's unfinished modules.
     """
     try:
-        from . import _broken, _report, _surroundings  # noqa: F401
+        from . import _broken, _report, _soft_limit, _surroundings, _timeouts  # noqa: F401
     except OSError:
         pass  # There is no descriptor already.

@@ -487,22 +487,22 @@ class PoolLife:
                     if error is not None and _answers.is_unreadable(error):
                         self.answer_unreadable(error)
             case _:
-                error = self._error_of(future, item)
+                try:
+                    error = self._error_of(future, item)
+                except OSError as lack:
+                    error = _exceptions.untold(lack, item[0])
                 future._note(error)
                 future._finish(None, error)
 
     def _error_of(self, future: "Future[Any]", item: "tuple[Any, ...]") -> BaseException:
-        options = future._options
         match item[0]:
             case "died":
                 self._mourner.show_stack(item[2])
                 return _exceptions.terminated(item[2], future._label)
             case "timed_out":
-                limit_s = None if options is None else options.timeout_s
-                return _exceptions.timed_out(item[2], future._label, limit_s)
+                return _exceptions.timed_out(item[2], future._label, future._limit_s("timeout_s"))
             case "expired":
-                limit_s = None if options is None else options.queue_timeout_s
-                return _exceptions.expired(item[2], future._label, limit_s)
+                return _exceptions.expired(item[2], future._label, future._limit_s("queue_timeout_s"))
             case "broken":
                 return self._broken_error(item[2], future._label)
             case "shutdown":

@@ -2,8 +2,15 @@
 
 Runs in the worker, around the call of one task. The kernel is told how much private memory the process
 may still take (`RLIMIT_DATA`); what asks for more gets `MemoryError` from Python, or `NULL` in native code,
-which may take that badly.
+which may take that badly. Where it cannot be told, for lack of a descriptor, the task does not run, since
+it would run without its limit.
+
+Imported where workers begin and while the helper starts: the first task with such a limit may come when there
+is no descriptor left to read this with.
 """
+
+import errno
+import resource
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,8 +20,6 @@ if TYPE_CHECKING:
 
 def call(limit_bytes: int, function: "Callable[..., Any]", args: "tuple[Any, ...]", kwargs: "Any") -> "Any":
     """Call the function; the process may have this much resident memory meanwhile."""
-    import resource
-
     before = resource.getrlimit(resource.RLIMIT_DATA)
     allowed = _allowed(limit_bytes)
     if allowed is not None:
@@ -38,10 +43,10 @@ def _allowed(limit_bytes: int) -> int | None:
     try:
         with open("/proc/self/statm", "rb") as file:
             fields = [int(word) for word in file.read().split()]
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            raise
         return None
-    import resource
-
     page_bytes = resource.getpagesize()
     resident_bytes, data_bytes = fields[1] * page_bytes, fields[5] * page_bytes
     return data_bytes + max(0, limit_bytes - resident_bytes)

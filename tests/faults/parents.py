@@ -29,6 +29,9 @@ WAYS = (
     "is-killed-and-a-child-of-it-holds-its-descriptors",
     "is-killed-with-its-zygote-and-one-of-its-busy-workers",
     "is-killed-after-the-thread-that-submitted-has-ended",
+    "is-killed-when-its-zygote-is-stopped",
+    "is-killed-when-its-idle-workers-are-stopped",
+    "is-killed-when-its-zygote-and-busy-workers-are-stopped",
 )
 _CHILDREN = 3
 
@@ -65,7 +68,16 @@ class Program:
             self._strangers.append(stage.news("stranger"))
         stage.news("complete", 20)
         assert not any(witness.gone(0) for witness in self._family)
+        if "stopped" in self._how:
+            self._stop(
+                [*([zygote] if "zygote" in self._how else []), *(workers if "workers" in self._how else [])]
+            )
         return self
+
+    def _stop(self, witnesses: list[Witness]) -> None:
+        for witness in witnesses:
+            os.kill(witness.pid, signal.SIGSTOP)
+            self._stage.until(lambda pid=witness.pid: state_of(pid) == "T")
 
     def end(self) -> None:
         """Bring the parent to its end."""

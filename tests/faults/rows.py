@@ -1,6 +1,14 @@
 """All rows of the table of failures."""
 
-from tests.faults import rows_deaths, rows_family, rows_misuse, rows_options, rows_resources, rows_values
+from tests.faults import (
+    rows_deaths,
+    rows_family,
+    rows_misuse,
+    rows_options,
+    rows_resources,
+    rows_stopped,
+    rows_values,
+)
 from tests.faults.table import Row
 
 ROWS: list[Row] = [
@@ -9,5 +17,6 @@ ROWS: list[Row] = [
     *rows_family.ROWS,
     *rows_resources.ROWS,
     *rows_options.ROWS,
+    *rows_stopped.ROWS,
     *rows_misuse.ROWS,
 ]

@@ -3,6 +3,7 @@
 import errno
 from typing import Any
 
+from loky import TaskTimeoutError
 from tests.faults import failures, resources, tasks
 from tests.faults.stage import Stage, full_descriptor_table
 from tests.faults.table import Gives, Raises, Row
@@ -17,18 +18,31 @@ def _lacks(number: int, *text: str) -> Raises:
 _FULL = _lacks(errno.EMFILE, "could not be handed over")
 
 
-def _submit_with_full_table(*args: Any) -> Any:
+def _submit_with_full_table(*args: Any, **wishes: Any) -> Any:
     """The table is full from before the task is submitted until it is done."""
 
     def provoke(stage: Stage) -> Any:
         stage.fill_queue()
         with full_descriptor_table() as filled:
-            future = stage.submit(*args)
+            future = stage.submit(*args, **wishes)
             stage.outcome(future)
             stage.notes["filled"] = filled
         return future
 
     return provoke
+
+
+def _wait_in_vain_with_full_table(stage: Stage) -> Any:
+    """Both workers are busy for longer than the task may wait."""
+    blocked = stage.submit(tasks.hold, str(stage.folder), stage.gate("block"), None)
+    stage.news("held")
+    with full_descriptor_table() as filled:
+        future = stage.submit(tasks.give, 1, queue_timeout=0.3)
+        stage.outcome(future)
+        stage.notes["filled"] = filled
+    stage.open("block")
+    blocked.result(10)
+    return future
 
 
 def _answer_meets_full_table(stage: Stage) -> Any:
@@ -62,12 +76,12 @@ def _table_was_full(stage: Stage) -> None:
     assert stage.notes["filled"] > 0
 
 
-def _fill_in_worker(*args: Any) -> Any:
+def _fill_in_worker(*args: Any, **wishes: Any) -> Any:
     """The table of the worker is full when the next task comes to it."""
 
     def provoke(stage: Stage) -> Any:
         assert stage.perform(resources.fill_table).result(10) == errno.EMFILE
-        future = stage.submit(*args)
+        future = stage.submit(*args, **wishes)
         stage.outcome(future)
         stage.notes["filled"] = stage.submit(resources.empty_table).result(10)
         return future
@@ -132,6 +146,37 @@ DESCRIPTORS = [
         proof=_table_was_full,
         cold=True,
         alone=True,
+    ),
+    Row(
+        name="the-table-of-the-parent-is-full-at-the-first-soft-limit",
+        failure=failures.NO_DESCRIPTOR,
+        provoke=_submit_with_full_table(tasks.give, "limited", soft_memory_limit="1G"),
+        gets=Gives(value="limited"),
+        proof=_table_was_full,
+        alone=True,
+    ),
+    Row(
+        name="the-table-of-the-parent-is-full-at-the-first-deadline",
+        failure=failures.TIMEOUT_LETS_GO,
+        provoke=_submit_with_full_table(tasks.wait_for_ever, timeout=0.5),
+        gets=Raises(kind=TaskTimeoutError, text=("ran for longer than its timeout of 0.5 s",)),
+        proof=_table_was_full,
+        alone=True,
+    ),
+    Row(
+        name="the-table-of-the-parent-is-full-at-the-first-wait-in-vain",
+        failure=failures.QUEUE_TIMEOUT,
+        provoke=_wait_in_vain_with_full_table,
+        gets=Raises(kind=TaskTimeoutError, text=("not begun",)),
+        proof=_table_was_full,
+        alone=True,
+    ),
+    Row(
+        name="the-table-of-the-worker-is-full-at-the-first-soft-limit",
+        failure=failures.NO_DESCRIPTOR,
+        provoke=_fill_in_worker(tasks.give, "limited", soft_memory_limit="1G"),
+        gets=_lacks(errno.EMFILE, "/proc/self/statm"),
+        proof=_table_was_full,
     ),
     Row(
         name="the-table-of-the-worker-is-full-when-a-large-task-arrives",

@@ -382,8 +382,8 @@ def end(executor: ProcessPoolExecutor, kill: bool = True) -> None:
         assert not life.thread.is_alive(), "the pool does not come to its end"
 
 
-def state_of(pid: int) -> str:
-    """The letter of a process's state; `-` where there is none."""
+def state_of(pid: int | str) -> str:
+    """The letter of a process's state; `-` where there is none. Of a thread: `<pid>/task/<thread>`."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:

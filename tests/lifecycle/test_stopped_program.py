@@ -60,6 +60,16 @@ def wait_for(folder, prefix, count):
     return names(folder, prefix)
 
 
+def stop(program):
+    """Stop all of its threads: until the one that takes the signal has come to it, the others go on."""
+    os.kill(program, signal.SIGSTOP)
+    deadline_s = time.monotonic() + LIMIT_S
+    threads = Path(f"/proc/{program}/task")
+    while any(state_of(f"{program}/task/{thread.name}") != "T" for thread in threads.iterdir()):
+        assert time.monotonic() < deadline_s
+        select.poll().poll(2)
+
+
 @pytest.mark.parametrize("free", ["first", "second"])
 def test_tasks_that_have_not_begun_survive_the_helper(free, tmp_path):
     for name in ("first", "second"):
@@ -69,7 +79,7 @@ def test_tasks_that_have_not_begun_survive_the_helper(free, tmp_path):
     process = programs.start(script, tmp_path)
     with programs.ended_after(process):
         wait_for(tmp_path, "ready", 1)
-        os.kill(process.pid, signal.SIGSTOP)
+        stop(process.pid)
         held = dict(name.removeprefix("held-").split("-") for name in names(tmp_path, "held"))
         worker = int(held[free])
         zygote = int(re.search(r"\) \w (\d+) ", Path(f"/proc/{worker}/stat").read_text())[1])

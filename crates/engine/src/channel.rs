@@ -267,6 +267,8 @@ pub(crate) struct Channel {
     pub(crate) ended: bool,
     /// When to kill it if its end is not reported by then, once its socket has ended.
     pub(crate) condemn_at_ns: Option<u64>,
+    /// The launcher has said that it is made, and so has closed its own copies of the worker's descriptors.
+    pub(crate) announced: bool,
     /// It has said that tasks may come.
     pub(crate) ready: bool,
     /// The signals that this pool has had sent to it, a bit each.

@@ -230,6 +230,7 @@ fn on_time(state: &mut State, scratch: &mut [u8]) {
     state.look_at_stacks(now_ns);
     state.strays.look_on_time(now_ns);
     state.condemn_overdue(now_ns);
+    state.keep_vigil(now_ns, scratch);
     state.segments.trim(now_ns);
 }
 

@@ -199,6 +199,7 @@ impl State {
                 standing: Standing::Serving,
                 ended: false,
                 condemn_at_ns: None,
+                announced: false,
                 ready: false,
                 signals_sent: 0,
                 membership: None,
@@ -366,6 +367,7 @@ impl State {
         if let Some(launcher) = &mut self.launcher {
             let ordered = launcher.kill(worker, signal::SIGKILL.unsigned_abs());
             debug_assert!(ordered.is_ok(), "{ordered:?}");
+            self.stir = true;
         }
     }
 
@@ -434,6 +436,7 @@ impl State {
     fn break_pool(&mut self, reason: BreakReason) {
         let breakage = self.breakage(reason);
         self.broke = Some(Arc::clone(&breakage));
+        self.ends_by_force = true;
         self.front.deliver(Delivery::Broke(breakage));
         self.fail_waiting(0);
     }

@@ -131,7 +131,12 @@ impl State {
         };
         let status = launcher.end();
         self.strays.search(&launcher, self.worker_pids());
-        self.launcher_fact = status.map(evidence::launcher_fact);
+        self.launcher_fact = if launcher.given_up {
+            Some(evidence::GIVEN_UP.to_owned())
+        } else {
+            status.map(evidence::launcher_fact)
+        };
+        self.vigil.begin_anew();
         if self.phase != Phase::Open {
             return;
         }

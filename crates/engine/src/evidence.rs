@@ -185,6 +185,10 @@ pub(crate) fn launcher_fact(status: WaitStatus) -> String {
     format!("the process that starts the workers {how}")
 }
 
+/// The zygote was killed by this pool.
+pub(crate) const GIVEN_UP: &str = "the process that starts the workers was stopped or stuck: it did \
+     not do what it was ordered, and this pool has ended it";
+
 /// What a worker's status and last words tell of its end.
 pub(crate) fn facts_of(status: WaitStatus, words: LastWords, ready: bool, pid: i32) -> Vec<String> {
     let mut facts = Vec::new();

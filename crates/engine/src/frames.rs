@@ -284,12 +284,16 @@ impl State {
 
     fn on_launcher_frame(&mut self, frame: &Frame, scratch: &mut [u8]) {
         let worker = WorkerId(frame.header.task);
+        if let Some(launcher) = &mut self.launcher {
+            launcher.note_word(frame.header.kind);
+        }
         match FromZygote::of(frame.header.kind) {
             Some(FromZygote::Spawned) => {
                 let Some(channel) = self.channels.get_mut(&worker) else {
                     return;
                 };
                 channel.stage = Stage::Running;
+                channel.announced = true;
                 channel.pid = i32::try_from(frame.header.aux).unwrap_or(0);
                 self.meet(worker);
                 self.feed(Event::WorkerSpawned { worker });

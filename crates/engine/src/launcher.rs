@@ -11,8 +11,9 @@ use loky_core::ids::WorkerId;
 use loky_sys::mark::Mark;
 use loky_sys::poll::{Interest, poll};
 use loky_sys::process::WaitStatus;
+use loky_sys::signal::{SIGCONT, SIGKILL};
 use loky_sys::spawn::{Spawn, spawn};
-use loky_sys::{clock, process, socket};
+use loky_sys::{clock, pidfd, process, socket};
 use loky_wire::{Header, Kind, Role, SPAWN_EXEC, SpawnBody, WireError};
 
 use crate::channel::{Intake, Outbox, Read};
@@ -24,6 +25,15 @@ const CONTROL_FD: i32 = 3;
 
 /// How long a zygote may take to end everything below it before it is killed itself.
 const STOP_MAX_NS: u64 = 2_000_000_000;
+
+/// How long one that is killed may take to be over. Only the kernel or a tracer can hold it.
+const REAP_MAX_NS: u64 = 2_000_000_000;
+
+/// How often it is looked at meanwhile.
+const LOOK_AGAIN_NS: u64 = 500_000;
+
+/// The number of a worker that there never is.
+const NOBODY: WorkerId = WorkerId(u64::MAX);
 
 /// What describes the surroundings of workers, made by the front and read by its child.
 #[derive(Clone)]
@@ -55,6 +65,12 @@ pub(crate) struct LauncherProcess {
     pub(crate) intake: Intake,
     /// Forking is refused from now on; workers are executed.
     pub(crate) unfit: bool,
+    /// How many orders it has not answered that it has to answer.
+    unanswered: usize,
+    /// It has said something since somebody asked for that.
+    heard: bool,
+    /// It was killed because it did nothing.
+    pub(crate) given_up: bool,
 }
 
 impl LauncherProcess {
@@ -78,6 +94,9 @@ impl LauncherProcess {
             outbox: Outbox::default(),
             intake: Intake::new(Role::ZygoteToParent),
             unfit: false,
+            unanswered: 0,
+            heard: false,
+            given_up: false,
         })
     }
 
@@ -122,7 +141,56 @@ impl LauncherProcess {
     /// Orders a signal for a worker. The zygote reaps, so the number it signals is never stale.
     pub(crate) fn kill(&mut self, worker: WorkerId, signal: u32) -> Result<(), WireError> {
         self.outbox
-            .push(&Header::for_worker(Kind::Kill, worker.0, signal))
+            .push(&Header::for_worker(Kind::Kill, worker.0, signal))?;
+        // The end of whoever is killed tells of itself.
+        self.unanswered += usize::from(signal != SIGKILL.unsigned_abs());
+        Ok(())
+    }
+
+    /// Has it say something, unless it has to anyway: that it found nobody to signal.
+    pub(crate) fn probe(&mut self) {
+        if self.unanswered == 0 {
+            let asked = self.kill(NOBODY, SIGCONT.unsigned_abs());
+            debug_assert!(asked.is_ok(), "{asked:?}");
+        }
+    }
+
+    /// Notes that it has said something, and whether that was the answer to an order.
+    pub(crate) fn note_word(&mut self, kind: Kind) {
+        self.heard = true;
+        if kind == Kind::Signalled {
+            self.unanswered = self.unanswered.saturating_sub(1);
+        }
+    }
+
+    pub(crate) fn owes_answers(&self) -> bool {
+        self.unanswered > 0
+    }
+
+    /// Whether it has said anything since the last call.
+    pub(crate) fn was_heard(&mut self) -> bool {
+        std::mem::take(&mut self.heard)
+    }
+
+    /// Whether it has ended, whoever may hold its end of the socket. It is not waited for.
+    pub(crate) fn is_over(&self) -> bool {
+        let Ok(Some(process)) = pidfd::open(self.pid) else {
+            return false;
+        };
+        let mut interests = [Interest::new(process.as_fd(), true, false)];
+        poll(&mut interests, Some(0)).is_ok_and(|found| found > 0)
+    }
+
+    /// Has it go on where it was stopped.
+    pub(crate) fn wake(&self) {
+        // Its own unreaped child has the number. One that is over tells so by its socket.
+        drop(process::kill(self.pid, SIGCONT));
+    }
+
+    /// Kills it, because it does nothing. Its socket tells of the end.
+    pub(crate) fn give_up(&mut self) {
+        self.given_up = true;
+        drop(process::kill(self.pid, SIGKILL));
     }
 
     /// Writes what waits.
@@ -134,6 +202,7 @@ impl LauncherProcess {
     /// is killed, and its workers die with it. Whether it says that it has ended all below it.
     pub(crate) fn stop(&mut self) -> bool {
         let asked = self.outbox.push(&Header::bare(Kind::Stop, 0));
+        self.wake();
         let deadline_ns = clock::monotonic_ns().saturating_add(STOP_MAX_NS);
         let mut scratch = [0_u8; 4096];
         loop {
@@ -168,21 +237,26 @@ impl LauncherProcess {
             return Some(reaped.status);
         }
         // Its own unreaped child has the number, dead or alive.
-        let killed = process::kill(self.pid, loky_sys::signal::SIGKILL);
+        let killed = process::kill(self.pid, SIGKILL);
         debug_assert!(killed.is_ok(), "{killed:?}");
         // One that was already exiting keeps its own status.
         self.reap()
-            .filter(|status| status.signal() != Some(loky_sys::signal::SIGKILL))
+            .filter(|status| status.signal() != Some(SIGKILL))
     }
 
-    /// Reaps the zygote, whose control socket has ended. A program that ignores SIGCHLD or reaps
-    /// every child takes the status away from us; nothing depends on it.
+    /// Reaps the zygote, whose control socket has ended or that was killed. A program that ignores
+    /// SIGCHLD or reaps every child takes the status away from us, and one that is traced belongs to
+    /// its tracer until that has looked at it; nothing depends on it.
     pub(crate) fn reap(&self) -> Option<WaitStatus> {
+        let deadline_ns = clock::monotonic_ns().saturating_add(REAP_MAX_NS);
         loop {
-            match process::wait_pid(self.pid, true) {
+            match process::wait_pid(self.pid, false) {
+                Ok(Some(reaped)) => return Some(reaped.status),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(reaped) => return reaped.map(|reaped| reaped.status),
                 Err(_) => return None,
+                Ok(None) if clock::monotonic_ns() >= deadline_ns => return None,
+                // An interruption makes the next look come sooner.
+                Ok(None) => drop(poll(&mut [], Some(LOOK_AGAIN_NS))),
             }
         }
     }

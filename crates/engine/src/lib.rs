@@ -39,6 +39,7 @@ mod strays;
 mod strike;
 mod submit;
 pub mod tally;
+mod vigil;
 mod waiting;
 
 pub use loky_core::Statistics;

@@ -408,6 +408,8 @@ impl Pool {
         self.change(|_, state| {
             state.feed(Event::ShutdownRequested { mode });
             if mode == ShutdownMode::Kill {
+                state.ends_by_force = true;
+                state.stir = true;
                 state.fail_waiting(0);
                 state.feed_pending();
             }

@@ -32,6 +32,7 @@ use crate::stacks::Stacks;
 use crate::standby::Standbys;
 use crate::strays::Strays;
 use crate::tally::Counts;
+use crate::vigil::Vigil;
 use crate::waiting::Waiting;
 
 /// While segments are free, the loop looks this often whether they have aged.
@@ -160,6 +161,10 @@ pub(crate) struct State {
     pub(crate) initializer_failure: Option<Answer>,
     pub(crate) timer_at_ns: Option<u64>,
     pub(crate) stacks: Stacks,
+    /// What the launcher owes, and those who outlived one.
+    pub(crate) vigil: Vigil,
+    /// All workers are to be killed.
+    pub(crate) ends_by_force: bool,
     /// The poll loop must look again: there are new descriptors, copies or earlier timers.
     pub(crate) stir: bool,
     pub(crate) phase: Phase,
@@ -216,6 +221,8 @@ impl State {
             initializer_failure: None,
             timer_at_ns: None,
             stacks: Stacks::default(),
+            vigil: Vigil::default(),
+            ends_by_force: false,
             stir: false,
             phase: Phase::Open,
             resizing: false,
@@ -356,6 +363,7 @@ impl State {
             return false;
         };
         let ordered = launcher.kill(worker, signal).is_ok();
+        self.stir = true;
         if let Some(channel) = self.channels.get_mut(&worker) {
             channel.note_signal(signal);
             if signal == SIGINT.unsigned_abs() {
@@ -391,6 +399,7 @@ impl State {
             self.setup.give_up_at_ns,
             condemned,
             self.next_stack_look_ns(),
+            self.vigil.next_at_ns(),
             self.memory_at_ns,
             self.standbys.retry_at_ns(),
             self.strays.look_at_ns(),

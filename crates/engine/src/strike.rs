@@ -71,6 +71,7 @@ impl State {
         if let Some(launcher) = &mut self.launcher {
             let ordered = launcher.kill(worker, signal.unsigned_abs());
             debug_assert!(ordered.is_ok(), "{ordered:?}");
+            self.stir = true;
         }
         if let Some(channel) = self.channels.get_mut(&worker) {
             channel.note_signal(signal.unsigned_abs());

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use loky_sys::lifeline::LET_LIVE_VARIABLE;
 use loky_sys::pidfd;
 use loky_sys::process::{self, Reaped};
-use loky_sys::signal::{SIGINT, SIGKILL, STACK_SIGNAL};
+use loky_sys::signal::{SIGCONT, SIGINT, SIGKILL, SIGTERM, STACK_SIGNAL};
 
 use crate::groups::{GroupOptions, Groups};
 
@@ -107,6 +107,10 @@ impl Family {
     pub(crate) fn signal(&mut self, worker: u64, signal: i32) {
         for (pid, member) in &mut self.workers {
             if member.worker == worker && process::kill(*pid, signal).is_ok() {
+                if signal == SIGTERM {
+                    // A stopped process takes this one only when it goes on.
+                    drop(process::kill(*pid, SIGCONT));
+                }
                 // A worker survives these two.
                 member.requested |= signal != SIGINT && signal != STACK_SIGNAL;
             }

@@ -99,6 +99,9 @@ impl Zygote {
         // Where the owner ignores this one, the kernel would reap the workers and keep their ends.
         signal::reset(signal::SIGCHLD)
             .map_err(WorkerError::begin("be told of the end of a worker"))?;
+        // Stopped, it would outlive its owner for as long as nobody continues it. The end of a mere thread of
+        // the owner sends this too, and changes nothing. Where the system has no such signal it is left open.
+        drop(process::set_parent_death_signal(signal::SIGCONT));
         socket::set_nonblocking(&control).map_err(WorkerError::begin("set up its socket"))?;
         let mut zygote = Self {
             channel: Channel::new(control, Role::ParentToZygote),

@@ -22,6 +22,7 @@ mod once;
 mod options;
 mod owner;
 mod scribbler;
+mod stopped;
 mod strays;
 mod wild;
 
@@ -50,6 +51,7 @@ fn tests() -> Vec<Case> {
             once::TESTS,
             deaths::TESTS,
             options::TESTS,
+            stopped::TESTS,
             wild::TESTS,
             strays::TESTS,
         ];
