@@ -195,10 +195,14 @@ def _launcher_text(fact: str | None) -> str:
     if fact is None:
         return text
     last = fact.replace("the process that starts the workers", "it", 1)
-    return (
-        f"{text} The last time, {last}. Look at what it printed: something that it imports at its "
-        "start may have failed."
-    )
+    if "SIGKILL" in fact:
+        advice = (
+            "This pool did not send that: look into the kernel's log (dmesg) for an out-of-memory kill, and "
+            "for whoever else ends processes here."
+        )
+    else:
+        advice = "Look at what it printed: something that it imports at its start may have failed."
+    return f"{text} The last time, {last}. {advice}"
 
 
 def _spawn_text(errno: "Any") -> str:

@@ -123,6 +123,10 @@ BROKEN = {
         "why": "launcher",
         "launcher_fact": "the process that starts the workers left with exit code 1",
     },
+    "broken_launcher_killed": {
+        "why": "launcher",
+        "launcher_fact": "the process that starts the workers was ended by SIGKILL",
+    },
     "broken_restart_budget": {"why": "restart_budget", "report": {**FACTS, **CASES["exit_while_starting"]}},
     "broken_spawn": {"why": "spawn", "errno": 11},
     "broken_initializer": {"why": "initializer"},

@@ -18,7 +18,7 @@ from typing import Any, NoReturn, Self
 
 from loky import ProcessPoolExecutor
 from tests.faults import tasks, values
-from tests.faults.stage import Stage, Witness, state_of
+from tests.faults.stage import Stage, Witness, has_stopped
 
 ROOT = Path(__file__).resolve().parents[2]
 WAYS = (
@@ -77,11 +77,11 @@ class Program:
     def _stop(self, witnesses: list[Witness]) -> None:
         for witness in witnesses:
             os.kill(witness.pid, signal.SIGSTOP)
-            self._stage.until(lambda pid=witness.pid: state_of(pid) == "T")
+            self._stage.until(lambda pid=witness.pid: has_stopped(pid))
 
     def end(self) -> None:
         """Bring the parent to its end."""
-        if "its-zygote" in self._how:
+        if "with-its-zygote" in self._how:
             self._end_three()
             return
         if "os-exit" in self._how:
@@ -94,17 +94,19 @@ class Program:
     def _end_three(self) -> None:
         """The zygote has not looked whom a worker left, and nobody is left to do so but the other worker."""
         worker, _, zygote, *children = self._family
-        self._stage.kill(zygote, signal.SIGSTOP)
-        self._stage.until(lambda: state_of(zygote.pid) == "T")
+        # The zygote is continued at the end of its parent, and by it, which also finds whom a zygote left: both
+        # must die without another step.
+        for pid in (self._process.pid, zygote.pid):
+            os.kill(pid, signal.SIGSTOP)
+            self._stage.until(lambda pid=pid: has_stopped(pid))
         self._stage.kill(worker)
         assert worker.gone(10)
         assert not any(child.gone(0) for child in children)
         orphans = [child for child in children if self._stage.parent_of(child.pid) == zygote.pid]
         assert len(orphans) == _CHILDREN
+        self._stage.kill(zygote)
         self._process.kill()
         assert self._process.wait(10) == -signal.SIGKILL
-        assert not any(child.gone(0) for child in children)
-        self._stage.kill(zygote)
 
     def left_after(self, limit_s: float) -> list[str]:
         """Who of the family still lives after this time, and whether anybody unknown does."""

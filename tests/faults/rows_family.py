@@ -18,7 +18,13 @@ IDLE_S = 0.2
 _BOMB_LEN = 5
 _PROMISED_S = 2.0
 
-_WITH_ZYGOTE = terminated("zygote", "the process that starts the workers died", signal=None, exitcode=None)
+_WITH_ZYGOTE = terminated(
+    "zygote",
+    "the process that starts the workers died",
+    "the process that starts the workers was ended by SIGKILL",
+    signal=None,
+    exitcode=None,
+)
 _BROKEN_BY_ZYGOTE = Raises(kind=TerminatedWorkerError, report={"cause": "zygote", "started": False})
 
 
@@ -284,7 +290,10 @@ ZYGOTES = [
         name="every-zygote-dies-before-there-is-a-worker",
         failure=failures.ZYGOTE,
         provoke=lambda stage: stage.submit(tasks.give, 1),
-        gets=Raises(kind=BrokenProcessPool, text=("the process that starts its workers died again",)),
+        gets=Raises(
+            kind=BrokenProcessPool,
+            text=("the process that starts its workers died again", "it was ended by SIGKILL"),
+        ),
         gets_if_broken=_BROKEN_BY_ZYGOTE,
         proof=_zygotes_died,
         options=lambda _stage: {"initializer": tasks.kill_parent},
@@ -315,7 +324,10 @@ STARTS = [
         name="the-interpreter-is-another-program",
         failure=failures.ZYGOTE,
         provoke=_with_executable("/bin/false"),
-        gets=Raises(kind=BrokenProcessPool, text=("the process that starts its workers died again",)),
+        gets=Raises(
+            kind=BrokenProcessPool,
+            text=("the process that starts its workers died again", "it left with exit code 1"),
+        ),
         gets_if_broken=_BROKEN_BY_ZYGOTE,
         proof=_no_zygote_lives,
         cold=True,

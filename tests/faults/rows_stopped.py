@@ -7,7 +7,7 @@ from typing import Any
 
 from loky import ShutdownExecutorError, TaskTimeoutError
 from tests.faults import failures, tasks
-from tests.faults.stage import Stage, Witness, state_of
+from tests.faults.stage import Stage, Witness, has_stopped, state_of
 from tests.faults.table import Raises, Row
 from tests.support.tracing import held
 
@@ -19,7 +19,7 @@ _KILLED = Raises(kind=ShutdownExecutorError, text=("kill_workers=True",))
 def _stop(stage: Stage, *witnesses: Witness) -> None:
     for witness in witnesses:
         stage.kill(witness, signal.SIGSTOP)
-        stage.until(lambda witness=witness: state_of(witness.pid) == "T")
+        stage.until(lambda witness=witness: has_stopped(witness.pid))
     stage.notes.setdefault("stopped", []).extend(witnesses)
 
 

@@ -391,6 +391,14 @@ def state_of(pid: int | str) -> str:
     return text.rpartition(")")[2].split()[0]
 
 
+def has_stopped(pid: int) -> bool:
+    """Whether all threads of a process have.
+
+    Until the one that takes the signal has come to it, the others go on.
+    """
+    return all(state_of(f"{pid}/task/{thread}") == "T" for thread in os.listdir(f"/proc/{pid}/task"))
+
+
 def pending_signals(pid: int) -> int:
     """The signals that wait to be taken by a process, as bits."""
     found = 0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.stage import state_of
+from tests.faults.stage import has_stopped, state_of
 from tests.support import programs
 from tests.support.waiting import LIMIT_S
 
@@ -61,11 +61,10 @@ def wait_for(folder, prefix, count):
 
 
 def stop(program):
-    """Stop all of its threads: until the one that takes the signal has come to it, the others go on."""
+    """Stop all of its threads."""
     os.kill(program, signal.SIGSTOP)
     deadline_s = time.monotonic() + LIMIT_S
-    threads = Path(f"/proc/{program}/task")
-    while any(state_of(f"{program}/task/{thread.name}") != "T" for thread in threads.iterdir()):
+    while not has_stopped(program):
         assert time.monotonic() < deadline_s
         select.poll().poll(2)
 

@@ -32,6 +32,10 @@ const REAP_MAX_NS: u64 = 2_000_000_000;
 /// How often it is looked at meanwhile.
 const LOOK_AGAIN_NS: u64 = 500_000;
 
+/// How long one whose socket has ended may take to be over before it is killed: an interpreter that leaves with an
+/// error takes some milliseconds.
+const LEAVING_MAX_NS: u64 = 50_000_000;
+
 /// The number of a worker that there never is.
 const NOBODY: WorkerId = WorkerId(u64::MAX);
 
@@ -174,11 +178,15 @@ impl LauncherProcess {
 
     /// Whether it has ended, whoever may hold its end of the socket. It is not waited for.
     pub(crate) fn is_over(&self) -> bool {
+        self.is_over_within(0)
+    }
+
+    fn is_over_within(&self, wait_ns: u64) -> bool {
         let Ok(Some(process)) = pidfd::open(self.pid) else {
             return false;
         };
         let mut interests = [Interest::new(process.as_fd(), true, false)];
-        poll(&mut interests, Some(0)).is_ok_and(|found| found > 0)
+        poll(&mut interests, Some(wait_ns)).is_ok_and(|found| found > 0)
     }
 
     /// Has it go on where it was stopped.
@@ -233,6 +241,8 @@ impl LauncherProcess {
     ///
     /// Answers how it ended, where that was not the work of this call.
     pub(crate) fn end(&self) -> Option<WaitStatus> {
+        // Its socket ends a little before it does. Whether it was killed, and by whom, is known only if it was waited for.
+        self.is_over_within(LEAVING_MAX_NS);
         if let Ok(Some(reaped)) = process::wait_pid(self.pid, false) {
             return Some(reaped.status);
         }
