@@ -94,7 +94,7 @@ class Program:
     def _end_three(self) -> None:
         """The zygote has not looked whom a worker left, and nobody is left to do so but the other worker."""
         worker, _, zygote, *children = self._family
-        # The parent continues a stopped zygote, and so does its end; it also finds whom a zygote left. So both
+        # The parent continues a stopped zygote, and so does its end; it finds whom a zygote left. So both
         # must die without another step.
         for pid in (self._process.pid, zygote.pid):
             os.kill(pid, signal.SIGSTOP)
