@@ -458,9 +458,12 @@ class ProcessPoolExecutor(concurrent.futures.Executor):
         self._end_workers("kill")
 
     def _end_workers(self, order: str) -> None:
-        workers = list(self._processes.values())
-        self.shutdown(wait=False, cancel_futures=True)
-        for worker in workers:
+        life, workers = self._life, self._processes
+        self.shutdown(wait=False)
+        if life is not None:
+            # Also what a worker that is just starting would have had: there will be no such worker.
+            life.cancel_waiting(0)
+        for worker in list(workers.values()):
             getattr(worker, order)()
 
     def __del__(self) -> None:

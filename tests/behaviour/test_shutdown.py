@@ -250,6 +250,19 @@ def test_workers_ended_by_the_standard_librarys_methods_fail_their_tasks(pool, g
 
 
 @pytest.mark.parametrize("name", ["terminate_workers", "kill_workers"])
+def test_no_other_worker_begins_what_was_meant_for_one_that_was_ended_while_starting(pool, gate, name):
+    executor = pool(2, initializer=pass_gate, initargs=(gate.folder,))
+    futures = [executor.submit(tasks.identity, number) for number in range(3)]
+    gate.wait_begun(2)
+    getattr(executor, name)()
+    assert all(future.cancelled() for future in futures)
+    end = threading.Thread(target=executor.shutdown, daemon=True)
+    end.start()
+    end.join(LIMIT_S)
+    assert not end.is_alive()
+
+
+@pytest.mark.parametrize("name", ["terminate_workers", "kill_workers"])
 def test_the_standard_librarys_methods_are_no_error_without_workers(pool, name):
     executor = pool(1)
     getattr(executor, name)()
