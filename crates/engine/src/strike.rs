@@ -138,10 +138,12 @@ impl State {
             Some((report, started_ns)) => {
                 Some(Arc::new(report.of_task(entry.attempt(), started_ns)))
             }
-            None => entry
-                .report
-                .take()
-                .or_else(|| self.reports.get(&worker).cloned()),
+            // Whoever ends like this had begun. Of one whose answer came when its worker was condemned already nobody
+            // knows when.
+            None => entry.report.take().or_else(|| {
+                let report = self.reports.get(&worker)?;
+                Some(Arc::new(report.of_task(entry.attempt(), 0)))
+            }),
         };
         match (report, seen) {
             (Some(report), Some(seen)) => {
