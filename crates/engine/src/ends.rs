@@ -17,6 +17,7 @@ use crate::channel::{Channel, Stage, Standing};
 use crate::evidence::{self, is_stack_full};
 use crate::report::{Cause, CrashReport};
 use crate::state::{Phase, State};
+use crate::vigil::Vigil;
 
 /// How the end of a worker became known.
 pub(crate) enum Ending {
@@ -136,7 +137,8 @@ impl State {
         } else {
             status.map(evidence::launcher_fact)
         };
-        self.vigil.begin_anew();
+        // What it owed is over.
+        self.vigil = Vigil::default();
         if self.phase != Phase::Open {
             return;
         }

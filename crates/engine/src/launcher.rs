@@ -178,15 +178,11 @@ impl LauncherProcess {
 
     /// Whether it has ended, whoever may hold its end of the socket. It is not waited for.
     pub(crate) fn is_over(&self) -> bool {
-        self.is_over_within(0)
-    }
-
-    fn is_over_within(&self, wait_ns: u64) -> bool {
         let Ok(Some(process)) = pidfd::open(self.pid) else {
             return false;
         };
         let mut interests = [Interest::new(process.as_fd(), true, false)];
-        poll(&mut interests, Some(wait_ns)).is_ok_and(|found| found > 0)
+        poll(&mut interests, Some(0)).is_ok_and(|found| found > 0)
     }
 
     /// Has it go on where it was stopped.
@@ -242,9 +238,8 @@ impl LauncherProcess {
     /// Answers how it ended, where that was not the work of this call.
     pub(crate) fn end(&self) -> Option<WaitStatus> {
         // Its socket ends a little before it does. Whether it was killed, and by whom, is known only if it was waited for.
-        self.is_over_within(LEAVING_MAX_NS);
-        if let Ok(Some(reaped)) = process::wait_pid(self.pid, false) {
-            return Some(reaped.status);
+        if let Some(status) = self.reap_within(LEAVING_MAX_NS) {
+            return Some(status);
         }
         // Its own unreaped child has the number, dead or alive.
         let killed = process::kill(self.pid, SIGKILL);
@@ -258,7 +253,11 @@ impl LauncherProcess {
     /// SIGCHLD or reaps every child takes the status away from us, and one that is traced belongs to
     /// its tracer until that has looked at it; nothing depends on it.
     pub(crate) fn reap(&self) -> Option<WaitStatus> {
-        let deadline_ns = clock::monotonic_ns().saturating_add(REAP_MAX_NS);
+        self.reap_within(REAP_MAX_NS)
+    }
+
+    fn reap_within(&self, wait_ns: u64) -> Option<WaitStatus> {
+        let deadline_ns = clock::monotonic_ns().saturating_add(wait_ns);
         loop {
             match process::wait_pid(self.pid, false) {
                 Ok(Some(reaped)) => return Some(reaped.status),

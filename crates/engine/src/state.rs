@@ -161,7 +161,7 @@ pub(crate) struct State {
     pub(crate) initializer_failure: Option<Answer>,
     pub(crate) timer_at_ns: Option<u64>,
     pub(crate) stacks: Stacks,
-    /// What the launcher owes, and those who outlived one.
+    /// How long the launcher has owed something.
     pub(crate) vigil: Vigil,
     /// All workers are to be killed.
     pub(crate) ends_by_force: bool,

@@ -51,12 +51,6 @@ impl Vigil {
     pub(crate) fn next_at_ns(&self) -> Option<u64> {
         self.next_at_ns
     }
-
-    /// There is another zygote, or none: what the last one owed is over.
-    pub(crate) fn begin_anew(&mut self) {
-        self.looks = 0;
-        self.silent_looks = 0;
-    }
 }
 
 impl State {
@@ -103,9 +97,6 @@ impl State {
             return;
         };
         let was_heard = launcher.was_heard();
-        if due == Due::Nothing {
-            return;
-        }
         if launcher.is_over() {
             // A worker that was stopped right after the fork has the other end of the socket.
             self.on_launcher_end(scratch);
